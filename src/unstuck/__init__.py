@@ -1,0 +1,44 @@
+"""unstuck finds out why a training run is stuck, names the cause and proves the fix.
+
+`watch`, `log`, `note` and `probe` need torch and are loaded when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from unstuck.diagnose import diagnose as diagnose
+from unstuck.load import load as load
+from unstuck.records import Cause as Cause
+from unstuck.records import Diagnosis as Diagnosis
+from unstuck.records import Evidence as Evidence
+from unstuck.records import Finding as Finding
+from unstuck.records import Outcome as Outcome
+from unstuck.records import Plan as Plan
+from unstuck.records import Run as Run
+from unstuck.records import Series as Series
+from unstuck.records import Treatment as Treatment
+from unstuck.records import Trial as Trial
+from unstuck.records import Unchecked as Unchecked
+from unstuck.records import Verdict as Verdict
+from unstuck.source import UnreadableRun as UnreadableRun
+
+if TYPE_CHECKING:
+    from unstuck.probes.path_reliance import path_reliance as path_reliance
+    from unstuck.trials import trial as trial
+    from unstuck.watcher import log as log
+    from unstuck.watcher import note as note
+    from unstuck.watcher import watch as watch
+
+_LATER = {
+    "watch": "unstuck.watcher",
+    "log": "unstuck.watcher",
+    "note": "unstuck.watcher",
+    "trial": "unstuck.trials",
+    "path_reliance": "unstuck.probes.path_reliance",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'unstuck' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

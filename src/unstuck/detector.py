@@ -1,0 +1,54 @@
+"""The shape of a detector: a pure function from Run to findings, plus its name tag."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from unstuck.records import Finding, Run
+
+Body = Callable[[Run], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A pure function `Run -> findings` and what must be there for it to look.
+
+    `needs`: patterns of series, each of which must match one; `needs_facts`: the same for facts.
+    `explains`: codes that are only symptoms where this one is found.
+    """
+
+    code: str
+    needs: tuple[str, ...]
+    function: Body
+    needs_facts: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
+    reads_nan: bool = False  # most detectors must keep quiet about NaN: it has its own code
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__.replace("_", "-")
+
+    @property
+    def page(self) -> str:
+        """The docstring of the detector's file, which is also its page in the docs."""
+        return sys.modules[self.function.__module__].__doc__ or ""
+
+    def missing(self, run: Run) -> tuple[str, ...]:
+        """The patterns this run has no series or fact for."""
+        series = tuple(p for p in self.needs if not run.matching(p))
+        return series + tuple(p for p in self.needs_facts if not run.facts_matching(p))
+
+    def __call__(self, run: Run) -> list[Finding]:
+        return list(self.function(run))
+
+
+def detector(
+    code: str,
+    *,
+    needs: tuple[str, ...] = (),
+    needs_facts: tuple[str, ...] = (),
+    explains: tuple[str, ...] = (),
+    reads_nan: bool = False,
+) -> Callable[[Body], Detector]:
+    """Tag a function as a detector. Nothing is registered: unstuck.catalog finds it."""
+    return lambda function: Detector(code, needs, function, needs_facts, explains, reads_nan)

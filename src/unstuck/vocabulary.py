@@ -1,0 +1,194 @@
+"""The glossary: what every series and fact is called, its unit, what it means, who writes it.
+
+Names are `<what>/<where>[/<which>]`, the same whether watched or read from a log. A reading is
+numbered by the training step it was taken in, counted from 0.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kind of series or fact: a shell pattern of names, its unit and its meaning."""
+
+    pattern: str
+    unit: str
+    meaning: str
+    written_by: str
+
+
+SERIES = (
+    Entry(
+        "loss/*",
+        "the loss's own",
+        "value a backward pass started from, named after the expression in the script; the mean "
+        "over the micro-batches of one step",
+        "watch, every step",
+    ),
+    Entry(
+        "term/*/*",
+        "the loss's own",
+        "value of one term of a loss, before its weight: term/<loss>/<term>",
+        "watch, sampled",
+    ),
+    Entry(
+        "weight/*/*",
+        "1",
+        "derivative of the loss with respect to the term: weight/<loss>/<term>",
+        "watch, sampled",
+    ),
+    Entry(
+        "share/*/*",
+        "1",
+        "|weight x term| over its sum for all terms of the loss: share/<loss>/<term>",
+        "watch, sampled",
+    ),
+    Entry(
+        "gradient_share/*/*",
+        "1",
+        "norm of the term's weighted gradient on the trained parameters over the sum of these "
+        "norms for all terms of the loss",
+        "watch, sampled sparsely",
+    ),
+    Entry(
+        "gradient_cosine/*/*",
+        "1",
+        "cosine between the gradients of two terms: gradient_cosine/<loss>/<term>:<term>",
+        "watch, sampled sparsely",
+    ),
+    Entry(
+        "metric/*/*",
+        "the metric's own",
+        "metric/<split>/<name>, split train or val: reported with unstuck.log, or a loss "
+        "function evaluated without gradient while a model is in evaluation mode (averaged over "
+        "the pass)",
+        "watch, unstuck.log",
+    ),
+    Entry("lr/*", "1", "learning rate: lr/<optimizer>[/<group>]", "watch, when it changes"),
+    Entry(
+        "grad_norm/*",
+        "1",
+        "L2 norm of the gradients just before the optimizer's step: of all its parameters "
+        "(grad_norm/<optimizer>) or of one layer (grad_norm/<optimizer>/<model>.<layer>)",
+        "watch, sampled",
+    ),
+    Entry(
+        "update_ratio/*",
+        "1",
+        "L2 norm of the change of the weights in one step over that of the weights; total or by "
+        "layer as for grad_norm",
+        "watch, sampled",
+    ),
+    Entry(
+        "gradient_reach/*",
+        "1",
+        "share of the optimizer's trainable parameter tensors with a gradient that is not all "
+        "zero: gradient_reach/<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
+        "orphaned/*",
+        "1",
+        "share of the model's parameters that got a gradient and belong to no optimizer seen so "
+        "far: orphaned/<model>",
+        "watch, sampled",
+    ),
+    Entry(
+        "activation/*/mean",
+        "1",
+        "mean of the layer's output: activation/<model>.<layer>/mean; activation/<model>.input "
+        "is what the model is fed",
+        "watch, sampled",
+    ),
+    Entry("activation/*/std", "1", "standard deviation of the layer's output", "watch, sampled"),
+    Entry(
+        "activation/*/dead_fraction",
+        "1",
+        "share of the units of a layer with weights whose incoming gradient is exactly zero for "
+        "the whole batch while other units of the layer get some",
+        "watch, sampled",
+    ),
+    Entry(
+        "latent/*/batch_std",
+        "1",
+        "standard deviation over the batch at fixed position, averaged over positions: "
+        "latent/<model>.<module>/batch_std; a constant code scores 0 however it varies in space",
+        "watch, sampled",
+    ),
+    Entry(
+        "latent/*/rms",
+        "1",
+        "root mean square of the latent",
+        "watch, sampled",
+    ),
+    Entry(
+        "latent/*/pull/*",
+        "1",
+        "cosine between a term's gradient on the latent and the latent's deviation from its "
+        "batch mean: latent/<model>.<module>/pull/<loss>:<term>; positive where descending the "
+        "term shrinks the spread",
+        "watch, sampled sparsely",
+    ),
+    Entry(
+        "seconds/step", "s", "time from one step to the next, mean since the last reading", "watch"
+    ),
+    Entry(
+        "bytes/*", "B", "memory in use: bytes/<device>; cpu is the resident set", "watch, sampled"
+    ),
+)
+
+FACTS = (
+    Entry("parameters/*", "1", "number of parameters: parameters/<model>", "watch"),
+    Entry("optimizer/*", "", "class of an optimizer: optimizer/<name>", "watch"),
+    Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
+    Entry(
+        "reliance/*/skips",
+        "1",
+        "error with the skips zeroed over the error intact: reliance/<path>/skips",
+        "probe path-reliance",
+    ),
+    Entry(
+        "reliance/*/bottleneck",
+        "1",
+        "error with another sample's bottleneck over the error intact: reliance/<path>/bottleneck",
+        "probe path-reliance",
+    ),
+    Entry(
+        "reliance/*/leak",
+        "1",
+        "error with only what is known at use over the error measured in training, where "
+        "training sees features of the answer: reliance/<path>/leak",
+        "probe path-reliance",
+    ),
+    Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
+    Entry("environment/*", "", "versions and device the run was made with", "watch"),
+)
+
+VALIDATION_PREFIXES = ("val_", "valid_", "validation_", "test_", "eval_", "dev_")
+HIGHER_IS_BETTER = ("acc", "psnr", "ssim", "map", "auc", "f1", "iou", "dice", "precision", "recall")
+
+
+def meaning_of(name: str) -> Entry | None:
+    """The glossary entry of a series or fact, if its name is known."""
+    return next((e for e in (*SERIES, *FACTS) if fnmatchcase(name, e.pattern)), None)
+
+
+def metric_name(key: str) -> str:
+    """The series a logged metric belongs to.
+
+    >>> metric_name("val_loss"), metric_name("psnr"), metric_name("metric/val/psnr")
+    ('metric/val/loss', 'metric/train/psnr', 'metric/val/psnr')
+    """
+    if key.startswith("metric/"):
+        return key
+    for prefix in VALIDATION_PREFIXES:
+        if key.startswith(prefix) and len(key) > len(prefix):
+            return f"metric/val/{key.removeprefix(prefix).replace('/', '.')}"
+    return f"metric/train/{key.replace('/', '.')}"
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a metric's last name part is one of the usual ones that rise when all goes well."""
+    last = metric.rsplit("/", 1)[-1].lower()
+    return any(known in last for known in HIGHER_IS_BETTER)
