@@ -20,7 +20,7 @@ from unstuck.records import Treatment as Treatment
 from unstuck.records import Trial as Trial
 from unstuck.records import Unchecked as Unchecked
 from unstuck.records import Verdict as Verdict
-from unstuck.source import UnreadableRun as UnreadableRun
+from unstuck.source import UnreadableRunError as UnreadableRunError
 
 if TYPE_CHECKING:
     from unstuck.probes.path_reliance import path_reliance as path_reliance

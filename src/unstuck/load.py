@@ -4,13 +4,13 @@ from pathlib import Path
 
 from unstuck import catalog
 from unstuck.records import Run
-from unstuck.source import UnreadableRun
+from unstuck.source import UnreadableRunError
 
 
 def load(path: str | Path) -> Run | list[Run]:
     """The run at `path`, or a list of them where there are several.
 
-    Raises UnreadableRun with one clear line where nothing can be read.
+    Raises UnreadableRunError with one clear line where nothing can be read.
     """
     runs = load_all(path)
     return runs[0] if len(runs) == 1 else runs
@@ -20,7 +20,7 @@ def load_all(path: str | Path) -> list[Run]:
     """Every run at or directly below `path`."""
     path = Path(path)
     if not path.exists():
-        raise UnreadableRun(f"{path} does not exist")
+        raise UnreadableRunError(f"{path} does not exist")
     for source in catalog.sources():
         if source.knows(path):
             return source.read(path)
@@ -32,5 +32,5 @@ def load_all(path: str | Path) -> list[Run]:
                 runs += source_of_child.read(child)
         if runs:
             return runs
-        raise UnreadableRun(f"{path} holds no run (give a directory made by `unstuck run`)")
-    raise UnreadableRun(f"{path} is no log unstuck can read")
+        raise UnreadableRunError(f"{path} holds no run (give a directory made by `unstuck run`)")
+    raise UnreadableRunError(f"{path} is no log unstuck can read")

@@ -7,7 +7,7 @@ from pathlib import Path
 from unstuck.records import Run
 
 
-class UnreadableRun(ValueError):
+class UnreadableRunError(ValueError):
     """A path that holds no run we can read; the message says what is wrong and what to do."""
 
 
