@@ -106,7 +106,7 @@ SERIES = (
         "activation/*/dead_fraction",
         "1",
         "share of the units of a layer with weights whose incoming gradient is exactly zero for "
-        "the whole batch while other units of the layer get some",
+        "the whole batch: they neither fire nor learn",
         "watch, sampled",
     ),
     Entry(

@@ -1,0 +1,125 @@
+"""unstuck's own run directories: one SQLite file (WAL) that can be read while it is written.
+
+The schema lives here, with its reader; the watcher writes it.
+"""
+
+import json
+import math
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+
+from unstuck.records import Run, Scalar, Series
+from unstuck.source import Source, UnreadableRunError
+
+FILE = "run.sqlite"
+VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS reading (
+  series INTEGER NOT NULL, step INTEGER NOT NULL, value REAL, wall REAL,
+  PRIMARY KEY (series, step)
+) WITHOUT ROWID;
+"""  # a value of NULL is NaN: SQLite stores infinities but no NaN
+MOST_SERIES = 100_000
+MOST_READINGS = 50_000_000
+LONGEST_TEXT = 100_000
+
+
+def knows(path: Path) -> bool:
+    """Whether `path` is a run directory of unstuck's, or the file in it."""
+    file = path / FILE if path.is_dir() else path
+    return not (file.name != FILE or not file.is_file())
+
+
+def read(path: Path) -> list[Run]:
+    """The run in a directory; UnreadableRunError says what is wrong with a damaged one."""
+    file = path / FILE if path.is_dir() else path
+    try:
+        connection = _opened(file)
+        try:
+            return [_run(connection, file)]
+        finally:
+            connection.close()
+    except (sqlite3.DatabaseError, ValueError, OverflowError) as error:
+        if isinstance(error, UnreadableRunError):
+            raise
+        raise UnreadableRunError(f"{file} is damaged and cannot be read ({error})") from None
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    """Open for reading; where the directory cannot be written, without the write-ahead log."""
+    uri = file.resolve().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        connection = sqlite3.connect(f"{uri}?immutable=1", uri=True)
+    return connection
+
+
+def _run(connection: sqlite3.Connection, file: Path) -> Run:
+    kinds = dict(connection.execute("SELECT name, type FROM sqlite_master WHERE type != 'index'"))
+    if not {"meta", "fact", "series", "reading"} <= kinds.keys():
+        if not kinds:
+            raise UnreadableRunError(f"{file} is empty: nothing was recorded into it")
+        raise UnreadableRunError(f"{file} is no run of unstuck's")
+    if set(kinds.values()) != {"table"}:
+        raise UnreadableRunError(f"{file} holds views or triggers, which no run has; not read")
+    meta = _scalars(connection, "meta", "key")
+    version = meta.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise UnreadableRunError(
+            f"{file} was written by a newer unstuck (format {version}, this one reads {VERSION}); "
+            "upgrade with `pip install -U unstuck`"
+        )
+    recipe = {k.removeprefix("recipe/"): v for k, v in meta.items() if k.startswith("recipe/")}
+    return Run(
+        _series(connection, file),
+        recipe,
+        _scalars(connection, "fact", "name"),
+        {},
+        str(meta.get("name", file.parent.name)),
+    )
+
+
+def _scalars(connection: sqlite3.Connection, table: str, key: str) -> dict[str, Scalar]:
+    rows = connection.execute(f"SELECT {key}, value FROM {table} LIMIT {MOST_SERIES}")
+    found: dict[str, Scalar] = {}
+    for name, text in rows:
+        value = json.loads(str(text)[:LONGEST_TEXT])
+        if isinstance(value, float | int | str | bool):
+            found[str(name)] = value
+    return found
+
+
+def _series(connection: sqlite3.Connection, file: Path) -> dict[str, Series]:
+    names = {i: str(n) for i, n in connection.execute("SELECT id, name FROM series")}
+    count = connection.execute("SELECT count(*) FROM reading").fetchone()[0]
+    if len(names) > MOST_SERIES or count > MOST_READINGS:
+        raise UnreadableRunError(f"{file} holds {len(names)} series, {count} readings: too many")
+    rows = np.fromiter(
+        (
+            (s, i, math.nan if v is None else v, math.nan if w is None else w)
+            for s, i, v, w in connection.execute(
+                "SELECT series, step, value, wall FROM reading ORDER BY series, step"
+            )
+        ),
+        dtype=[("series", "i8"), ("step", "i8"), ("value", "f8"), ("wall", "f8")],
+        count=count,
+    )
+    starts = np.flatnonzero(np.diff(rows["series"], prepend=-1))
+    found = {}
+    for block in np.split(rows, starts[1:]) if count else []:
+        name = names.get(int(block["series"][0]))
+        if name is not None:
+            found[name] = Series(name, block["step"], block["value"], block["wall"])
+    return found
+
+
+unstuck_run = Source("unstuck-run", knows, read)

@@ -1,0 +1,40 @@
+"""What counts as a training step, told from backward passes and optimizer steps alone.
+
+A step ends when a loss that was already seen in it comes again after some optimizer has stepped,
+or when an optimizer steps twice. So micro-batches accumulated before one step, the closures of
+L-BFGS, and the two halves of an adversarial game each count as one step.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Clock:
+    """Counts steps from 0. `backward` and `stepped` tell whether a new step has begun."""
+
+    step: int = 0
+    _updates: int = 0
+    _seen: dict[str, int] = field(default_factory=dict)
+    _stepped: set[int] = field(default_factory=set)
+
+    def backward(self, loss: str) -> bool:
+        """Note a backward pass of a loss; True where it opens a new step."""
+        new = loss in self._seen and self._updates > self._seen[loss]
+        if new:
+            self._advance()
+        self._seen[loss] = self._updates
+        return new
+
+    def stepped(self, optimizer: int) -> bool:
+        """Note a step of an optimizer (by id); True where it opens a new step."""
+        new = optimizer in self._stepped
+        if new:
+            self._advance()
+        self._stepped.add(optimizer)
+        self._updates += 1
+        return new
+
+    def _advance(self) -> None:
+        self.step += 1
+        self._seen.clear()
+        self._stepped.clear()

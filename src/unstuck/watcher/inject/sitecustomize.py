@@ -1,0 +1,62 @@
+"""Runs first in a watched script: waits for the script to import torch, then attaches.
+
+Until then it imports nothing but the standard library, and it leaves the interpreter as it found
+it: its folder is off the path, and a `sitecustomize` of the user's own runs as ever.
+"""
+
+import importlib.abc
+import importlib.util
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class _AfterTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands in for torch's loader once, and attaches the watcher after torch is loaded."""
+
+    def __init__(self, asked):
+        self.asked = asked
+        self.loader = None
+
+    def find_spec(self, name, path, target=None):
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            return None
+        self.loader = spec.loader
+        spec.loader = self
+        return spec
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        from unstuck.watcher import start_in_child
+
+        start_in_child(self.asked)
+
+
+def _begin():
+    sys.path[:] = [p for p in sys.path if os.path.abspath(p) != _HERE]
+    rest = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != _HERE]
+    if rest:
+        os.environ["PYTHONPATH"] = os.pathsep.join(rest)
+    else:
+        os.environ.pop("PYTHONPATH", None)
+    asked = os.environ.pop("UNSTUCK_RECORD", None)
+    if asked:
+        sys.meta_path.insert(0, _AfterTorch(asked))
+    del sys.modules["sitecustomize"]
+    try:
+        import sitecustomize  # noqa: F401 - the user's own, now that ours is off the path
+    except ImportError:
+        sys.modules["sitecustomize"] = _OURS
+
+
+_OURS = sys.modules["sitecustomize"]
+_begin()

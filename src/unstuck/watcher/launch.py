@@ -1,0 +1,91 @@
+"""A script as a child process that records itself. Needs no torch: the child brings its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from unstuck.records import Scalar
+
+INJECTED = Path(__file__).parent / "inject"
+RECORD = "UNSTUCK_RECORD"  # a JSON object for the child: directory, name, recipe, changes ...
+
+
+def environment(
+    directory: Path,
+    changes: Mapping[str, Scalar] | None = None,
+    name: str = "",
+    *,
+    recipe: Mapping[str, Scalar] | None = None,
+    latents: Sequence[str] = (),
+) -> dict[str, str]:
+    """A copy of this environment in which a Python child records itself into `directory`."""
+    asked = {
+        "directory": str(directory.resolve()),
+        "name": name or directory.name,
+        "changes": dict(changes or {}),
+        "recipe": dict(recipe or {}),
+        "latents": list(latents),
+    }
+    path = os.pathsep.join(p for p in (str(INJECTED), os.environ.get("PYTHONPATH", "")) if p)
+    return {**os.environ, "PYTHONPATH": path, RECORD: json.dumps(asked)}
+
+
+def new_directory(name: str, root: Path | None = None) -> Path:
+    """A path for a new run, `runs/<name>-<time>`, or under `UNSTUCK_RUNS`; not made yet."""
+    root = root or Path(os.environ.get("UNSTUCK_RUNS") or "runs")
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, count = root / stem, 1
+    while path.exists():
+        count += 1
+        path = root / f"{stem}-{count}"
+    return path
+
+
+def recipe_of(arguments: Sequence[str]) -> dict[str, Scalar]:
+    """What a command line asks for: `--lr 1e-3 --amp` as `{"lr": 0.001, "amp": True}`."""
+    found: dict[str, Scalar] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word.lstrip("-") == "" or _number(word) is not None:
+            continue
+        key, equals, value = word.lstrip("-").partition("=")
+        if not equals and rest and (not rest[0].startswith("-") or _number(rest[0]) is not None):
+            value = rest.pop(0)
+            equals = "="
+        number = _number(value)
+        found[key] = True if not equals else value if number is None else number
+    return found
+
+
+def _number(text: str) -> float | int | None:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
+
+
+def run(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run a command to its end with our terminal; its exit status, 128 + n for signal n.
+
+    Ctrl-C reaches the child as it does without us; we wait for it to end in its own way.
+    """
+    with subprocess.Popen(list(command), env=dict(env)) as child:
+        while True:
+            try:
+                status = child.wait()
+                break
+            except KeyboardInterrupt:
+                continue
+    return status if status >= 0 else 128 - status
+
+
+def python_command(arguments: Sequence[str]) -> list[str]:
+    """`train.py --lr 1` or `-m package.train --lr 1` under this interpreter."""
+    return [sys.executable, *arguments]

@@ -1,0 +1,174 @@
+"""Losses and what they are made of, seen where a backward pass begins."""
+
+from collections.abc import Mapping
+from types import CodeType, FrameType
+
+import torch
+from torch import Tensor
+
+from unstuck.watcher.changes import Change, reweighted
+from unstuck.watcher.modules import Modules
+from unstuck.watcher.naming import called_on, clean
+from unstuck.watcher.optimizers import Optimizers
+from unstuck.watcher.recorder import Recorder
+from unstuck.watcher.schedule import looks_at_layers, looks_at_terms
+from unstuck.watcher.statistics import dense, norms, one
+from unstuck.watcher.terms import Terms, discover, named_scalars
+
+MOST_BYTES = 2 << 30  # of gradients held at once for the cosines; above, shares only by value
+
+
+class Losses:
+    """Names each loss, records its value and terms, applies changed weights."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        modules: Modules,
+        optimizers: Optimizers,
+        changes: Mapping[str, Change],
+    ) -> None:
+        self._recorder = recorder
+        self._modules = modules
+        self._optimizers = optimizers
+        self._changes: dict[str, dict[str, Change]] = {}
+        for name, change in changes.items():
+            if name.startswith("weight/"):
+                _, loss, term = name.split("/")
+                self._changes.setdefault(loss, {})[term] = change
+        self._sites: dict[tuple[CodeType, int], str] = {}
+        self._is_root: dict[str, bool] = {}  # loss -> what backward is called on is the loss
+
+    def before_backward(self, root: Tensor, frame: FrameType) -> Tensor:
+        """Record what `root` stands for; returns it, or the loss with changed weights."""
+        name = self._name(frame)
+        clock = self._recorder.clock
+        if clock.backward(name):
+            self._recorder.new_step()
+        self._optimizers.backward(name)
+        closely = looks_at_layers(clock.step)
+        self._modules.commit(closely)
+        changed = self._changes.get(name, {})
+        loss = root
+        if closely or changed or not self._is_root.get(name, False):
+            terms = discover(root, name, named_scalars(frame))
+            loss = terms.loss
+            self._is_root[name] = loss is root
+            if closely:
+                self._record(name, terms)
+            root = reweighted(root, terms, changed)
+        self._recorder.loss(name, loss)
+        self._modules.forget_latents()
+        return root
+
+    def _name(self, frame: FrameType) -> str:
+        """The loss's name; two places of one script never share a name."""
+        site = (frame.f_code, frame.f_lasti)
+        if site not in self._sites:
+            wanted = clean(called_on(frame) or "loss")
+            taken = set(self._sites.values())
+            if wanted in taken:
+                wanted = f"{frame.f_code.co_name}.{wanted}"
+            unique, count = wanted, 1
+            while unique in taken:
+                count += 1
+                unique = f"{wanted}.{count}"
+            self._sites[site] = unique
+        return self._sites[site]
+
+    def _record(self, loss: str, terms: Terms) -> None:
+        if not terms.terms:
+            return
+        names = list(terms.terms)
+        both = [*terms.terms.values(), *terms.weights.values()]
+
+        def named(values: list[float]) -> dict[str, float]:
+            value, weight = values[: len(names)], values[len(names) :]
+            parts = [abs(v * w) for v, w in zip(value, weight, strict=True)]
+            whole = sum(parts)
+            found: dict[str, float] = {}
+            for n, v, w, p in zip(names, value, weight, parts, strict=True):
+                found[f"term/{loss}/{n}"] = v
+                found[f"weight/{loss}/{n}"] = w
+                found[f"share/{loss}/{n}"] = p / whole if whole else 0.0
+            return found
+
+        self._recorder.vector(both, named)
+        if len(names) > 1 and looks_at_terms(self._recorder.clock.step):
+            self._record_gradients(loss, terms)
+
+    def _record_gradients(self, loss: str, terms: Terms) -> None:
+        """One backward pass per term, into nobody's `.grad`: shares, cosines, pull on latents."""
+        parameters = self._optimizers.trained_by(loss)
+        size = sum(p.numel() * p.element_size() for p in parameters)
+        if not parameters or size * len(terms.terms) > MOST_BYTES or self._hooked(parameters):
+            return
+        latents = [(name, z) for name, calls in self._modules.latents.items() for z in calls]
+        inputs = [*parameters, *(z for _, z in latents if z.requires_grad)]
+        latents = [(name, z) for name, z in latents if z.requires_grad]
+        gradients: dict[str, list[Tensor | None]] = {}
+        devices = {p.device.index for p in parameters if p.device.type == "cuda"}
+        with torch.random.fork_rng(devices):  # a backward of the user's own may draw numbers
+            for name, term in terms.terms.items():
+                weight = terms.weights[name].reshape(term.shape).to(term.dtype)
+                gradients[name] = list(
+                    torch.autograd.grad(term, inputs, weight, retain_graph=True, allow_unused=True)
+                )
+        count = len(parameters)
+        self._record_shares(loss, {n: g[:count] for n, g in gradients.items()})
+        for name, found in gradients.items():
+            self._record_pull(f"{loss}:{name}", latents, found[count:])
+
+    def _hooked(self, parameters: list[Tensor]) -> bool:
+        """Whether the user's own hooks would see the extra backward passes."""
+        if any(p._backward_hooks for p in parameters):
+            return True
+        models = self._modules.models.values()
+        return any(m._backward_hooks or m._backward_pre_hooks for x in models for m in x.modules())
+
+    def _record_shares(self, loss: str, gradients: Mapping[str, list[Tensor | None]]) -> None:
+        names = list(gradients)
+        flat = {n: [dense(g) for g in found if g is not None] for n, found in gradients.items()}
+        zero = torch.zeros(())
+        sizes = [norms(f).norm() if f else zero for f in flat.values()]
+        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+        dots = [_dot(gradients[a], gradients[b]) for a, b in pairs]
+
+        def named(values: list[float]) -> dict[str, float]:
+            size = dict(zip(names, values[: len(names)], strict=True))
+            whole = sum(size.values())
+            found = {f"gradient_share/{loss}/{n}": s / whole for n, s in size.items() if whole}
+            for (a, b), dot in zip(pairs, values[len(names) :], strict=True):
+                if size[a] and size[b]:
+                    found[f"gradient_cosine/{loss}/{a}:{b}"] = dot / (size[a] * size[b])
+            return found
+
+        self._recorder.vector([*sizes, *dots], named)
+
+    def _record_pull(
+        self, term: str, latents: list[tuple[str, Tensor]], gradients: list[Tensor | None]
+    ) -> None:
+        """Cosine between the term's gradient on a latent and its deviation from the batch mean."""
+        parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
+        for (name, z), gradient in zip(latents, gradients, strict=True):
+            if gradient is not None:
+                values = z.detach().float()
+                deviation = values - values.mean(dim=0, keepdim=True)
+                g = gradient.float()
+                parts.setdefault(name, []).append(
+                    ((g * deviation).sum(), g.square().sum(), deviation.square().sum())
+                )
+        for name, found in parts.items():
+            dot, g2, d2 = (torch.stack(list(column)).sum() for column in zip(*found, strict=True))
+            cosine = dot / (g2.sqrt() * d2.sqrt()).clamp_min(1e-30)
+            key = f"latent/{name}/pull/{term}"
+            self._recorder.vector([cosine], one(key))
+
+
+def _dot(one: list[Tensor | None], other: list[Tensor | None]) -> Tensor:
+    products = [
+        (dense(a).float() * dense(b).float()).sum()
+        for a, b in zip(one, other, strict=True)
+        if a is not None and b is not None and not a.is_sparse
+    ]
+    return torch.stack(products).sum() if products else torch.zeros(())
