@@ -1,0 +1,119 @@
+"""The ways to a trial: a function and its arms, a spec, a folder with a trial that was run."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from unstuck.records import Plan, Recipe, Treatment, Trial
+from unstuck.trials import ledger
+from unstuck.trials.execute import cores, execute, slug
+from unstuck.trials.judge import judge
+from unstuck.trials.plan import PlanError, planned
+from unstuck.trials.progress import Progress
+from unstuck.trials.spec import needs_watching, read_spec
+from unstuck.trials.subject import Subject, Train, reference
+from unstuck.trials.worker import inside_worker
+from unstuck.vocabulary import higher_is_better as rises
+
+
+def trial(
+    train: Train | str,
+    baseline: Recipe,
+    treatments: Mapping[str, Recipe] | Sequence[Treatment],
+    *,
+    metric: str,
+    seeds: Sequence[int] | int,
+    higher_is_better: bool | None = None,
+    margin: float = 0.0,
+    confidence: float = 0.95,
+    unit: str = "",
+    out: str | Path | None = None,
+    workers: int | None = None,
+    watch: bool = False,
+    finding: str = "",
+    name: str = "trial",
+    progress: bool = True,
+) -> Trial:
+    """Run `train(recipe, seed)` for the baseline and every treatment, paired by seed, and judge.
+
+    train: function at the top level of a .py file, or "module:function"; it returns a mapping of
+        metric names to numbers. Each run is a process of its own. In a script, call `trial` under
+        `if __name__ == "__main__":`.
+    baseline: the recipe. treatments: what each changes of it, by name (`{"low": {"lr": 1e-4}}`), or
+        a list of `Treatment`. A name with a slash changes the watched run instead of the recipe.
+    metric: the number to compare; whether higher is better is guessed from its name, or given.
+    seeds: a list, or a count. They are the stopping rule: the verdict is given when all are done.
+    margin: differences within +-margin do not matter, in units of the metric.
+    out: folder of the trial (default runs/trial-<name>-<time>, under $UNSTUCK_RUNS where that is
+        set). Give the folder of an interrupted trial to resume it.
+    workers: runs at a time (default: the cores; give 1 where one run fills the GPU).
+    watch: record and diagnose every run; implied by `finding`, the code to get rid of, and by
+        live changes.
+
+    Raises PlanError (a ValueError) for what cannot be run. A run that fails is a result.
+    """
+    plan = planned(
+        metric,
+        baseline,
+        treatments,
+        seeds,
+        higher_is_better=rises(str(metric)) if higher_is_better is None else higher_is_better,
+        margin=margin,
+        confidence=confidence,
+        unit=unit,
+        name=name,
+        finding=finding,
+    )
+    path = tuple(str(Path(p).resolve()) for p in sys.path)
+    subject = Subject(train=reference(train), path=path, watch=needs_watching(plan, watch))
+    return _run(plan, subject, out, workers, progress)
+
+
+def run_spec(
+    path: str | Path,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Trial:
+    """Run the trial a TOML file describes (see `unstuck.trials.spec`). Raises PlanError."""
+    plan, subject = read_spec(path)
+    return _run(plan, subject, out, workers, progress)
+
+
+def load_trial(path: str | Path) -> Trial:
+    """The trial in a folder, as far as it was run; its verdicts are judged anew.
+
+    Raises PlanError where there is none.
+    """
+    folder = Path(path)
+    plan = ledger.read_plan(folder)
+    outcomes = ledger.outcomes(folder, plan)
+    return Trial(plan, outcomes, judge(plan, outcomes))
+
+
+def _run(
+    plan: Plan, subject: Subject, out: str | Path | None, workers: int | None, shown: bool
+) -> Trial:
+    if inside_worker():
+        raise PlanError(
+            "the script starts its trial again when a run imports it: put the call of trial() "
+            "under `if __name__ == '__main__':`"
+        )
+    if workers is not None and workers < 1:
+        raise PlanError(f"workers must be at least 1, not {workers}")
+    folder = _default_folder(plan.name) if out is None else Path(out)
+    outcomes = execute(plan, subject, folder, workers or cores(), Progress(plan, shown))
+    return Trial(plan, outcomes, judge(plan, outcomes))
+
+
+def _default_folder(name: str) -> Path:
+    root = Path(os.environ.get("UNSTUCK_RUNS", "runs"))
+    wanted = root / f"trial-{slug(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder

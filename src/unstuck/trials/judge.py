@@ -1,0 +1,275 @@
+"""What paired runs say about each treatment.
+
+The effect is the mean difference to the baseline over pairs of equal seed, positive where the
+treatment is better; its interval is that of the paired t-test. Several treatments are corrected
+with Holm's method: the k-th smallest of m p-values is tested at alpha / (m - k + 1), a rejected one
+gets the interval of its own level, and all from the first one kept get the interval of the level
+that one failed. So an interval excludes zero exactly where Holm's test rejects.
+
+*helped* / *harmed*: the interval lies on the right / wrong side of zero. *no difference*: it lies
+within the plan's margin. *undecided*: anything else, and every trial that is not finished: the
+plan's seeds are the stopping rule, and looking earlier would raise the rate of wrong verdicts.
+
+Where the t-test does not apply: fewer than two pairs give no interval; identical runs in every
+pair give the interval [0, 0]; equal differences other than zero are tested by their sign
+(p = 2^(1 - n)), unless the metric does not depend on the seed at all, which is one observation
+however often it is repeated. A failed run takes its pair out of the comparison and into the note.
+
+References: Holm, A simple sequentially rejective multiple test procedure, 1979; power of the
+t-test by the noncentral t distribution (Cohen, Statistical Power Analysis, 1988); equivalence by
+two one-sided tests (Schuirmann, 1987).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from unstuck.records import Floats, Outcome, Plan, Treatment, Verdict, VerdictWord
+from unstuck.trials.plan import BASELINE
+
+POWER = 0.8  # Cohen's convention for a study worth doing
+MOST_PAIRS = 1000  # beyond this, "more pairs" is no advice anyone can follow
+SAME = 1e-12  # relative spread of differences that is rounding, far above float64's 2e-16
+
+Arm = dict[int, Outcome]  # the runs of one arm by seed
+
+
+def judge(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
+    """A verdict for every treatment, in the plan's order; its `p` is Holm's adjusted one."""
+    arms: dict[str, Arm] = {name: {} for name in (BASELINE, *(t.name for t in plan.treatments))}
+    for outcome in outcomes:
+        arms[outcome.arm].setdefault(outcome.seed, outcome)
+    samples = [_sample(plan, arms[BASELINE], arms[t.name]) for t in plan.treatments]
+    adjusted, levels = holm([s.p for s in samples], 1 - plan.confidence)
+    return tuple(
+        _verdict(plan, treatment, sample, p, level, arms)
+        for treatment, sample, p, level in zip(
+            plan.treatments, samples, adjusted, levels, strict=True
+        )
+    )
+
+
+def power(pairs: int, d: float, alpha: float = 0.05) -> float:
+    """Chance that a two-sided paired t-test sees a true effect of `d` standard deviations.
+
+    >>> round(power(5, 1.0), 2), round(power(5, 2.0), 2), round(power(10, 1.0), 2)
+    (0.4, 0.91, 0.8)
+    """
+    if pairs < 2:
+        return 0.0
+    limit = special.stdtrit(pairs - 1, 1 - alpha / 2)
+    above = _beyond(pairs, abs(d), limit)
+    below = float(special.nctdtr(pairs - 1, abs(d) * math.sqrt(pairs), -limit))
+    return above + (below if math.isfinite(below) else 0.0)
+
+
+def holm(p: Sequence[float], alpha: float) -> tuple[list[float], list[float]]:
+    """Holm's adjusted p-values, and the level at which each interval agrees with the test.
+
+    >>> holm([0.04, 0.01], 0.05)
+    ([0.04, 0.02], [0.05, 0.025])
+    """
+    adjusted, levels = [1.0] * len(p), [alpha] * len(p)
+    worst, failed = 0.0, 0.0
+    for rank, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        left = len(p) - rank
+        worst = max(worst, min(1.0, left * p[index]))
+        adjusted[index] = worst
+        levels[index] = failed or alpha / left
+        if worst >= alpha:
+            failed = failed or alpha / left
+    return adjusted, levels
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The differences of one treatment's pairs, better = positive, and their raw p-value."""
+
+    differences: Floats  # (pairs,)
+    p: float
+    seedless: bool  # baseline and treatment give the same number for every seed
+
+    @property
+    def effect(self) -> float:
+        return float(self.differences.mean()) if self.differences.size else math.nan
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the differences; 0 where they differ by rounding only."""
+        return _spread(self.differences)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Where the effect lies with confidence 1 - level; unbounded where nothing is known."""
+        if self.differences.size < 2:
+            return -math.inf, math.inf
+        if not self.spread:
+            known = not self.differences.any() or self.p < level
+            return (self.effect, self.effect) if known else (-math.inf, math.inf)
+        pairs = self.differences.size
+        reach = special.stdtrit(pairs - 1, 1 - level / 2) * self.spread / math.sqrt(pairs)
+        return self.effect - float(reach), self.effect + float(reach)
+
+
+def _sample(plan: Plan, baseline: Arm, arm: Arm) -> Sample:
+    both = [s for s in plan.seeds if _succeeded(baseline.get(s)) and _succeeded(arm.get(s))]
+    before = np.array([baseline[s].metrics[plan.metric] for s in both])
+    after = np.array([arm[s].metrics[plan.metric] for s in both])
+    differences = (after - before) if plan.higher_is_better else (before - after)
+    if len(both) > 1 and _spread(differences, float(np.abs([before, after]).max())) == 0:
+        differences = np.full_like(differences, differences[0])
+    seedless = len(both) > 1 and not np.ptp(before) and not np.ptp(after)
+    return Sample(differences, _p(differences, seedless), seedless)
+
+
+def _spread(differences: Floats, scale: float = 0.0) -> float:
+    if differences.size < 2:
+        return 0.0
+    spread = float(differences.std(ddof=1))
+    scale = max(scale, float(np.abs(differences).max()))
+    return spread if spread > SAME * scale else 0.0
+
+
+def _p(differences: Floats, seedless: bool) -> float:
+    pairs = differences.size
+    if pairs < 2 or not differences.any():
+        return 1.0
+    spread = _spread(differences)
+    if not spread:
+        return 1.0 if seedless else 2.0 ** (1 - pairs)
+    t = abs(float(differences.mean())) / (spread / math.sqrt(pairs))
+    return float(2 * special.stdtr(pairs - 1, -t))
+
+
+def _succeeded(outcome: Outcome | None) -> bool:
+    return outcome is not None and not outcome.error
+
+
+def _verdict(
+    plan: Plan,
+    treatment: Treatment,
+    sample: Sample,
+    p: float,
+    level: float,
+    arms: dict[str, Arm],
+) -> Verdict:
+    baseline, arm = arms[BASELINE], arms[treatment.name]
+    missing = sum(s not in baseline or s not in arm for s in plan.seeds)
+    low, high = sample.interval(level)
+    word = "undecided" if missing else _word(low, high, plan.margin)
+    more = missing or None
+    if word == "undecided" and not missing:
+        more = further_pairs(sample, level, plan.margin)
+    had, lost = _finding(plan, baseline, arm)
+    return Verdict(
+        treatment,
+        word,
+        sample.effect,
+        low,
+        high,
+        plan.confidence,
+        p,
+        int(sample.differences.size),
+        lost_finding=lost,
+        had_finding=had,
+        more_pairs=more,
+        note=_note(plan, sample, word, missing, more, baseline, arm),
+    )
+
+
+def _word(low: float, high: float, margin: float) -> VerdictWord:
+    if low > 0:
+        return "helped"
+    if high < 0:
+        return "harmed"
+    return "no difference" if -margin <= low and high <= margin else "undecided"
+
+
+def further_pairs(sample: Sample, level: float, margin: float) -> int | None:
+    """Further pairs that would settle the verdict with power `POWER`, if the observed effect and
+    spread are the true ones: by an effect seen, or by equivalence where it is within the margin.
+    None: more than `MOST_PAIRS`, or unknown.
+    """
+    pairs = sample.differences.size
+    if pairs < 2 or sample.seedless:
+        return None
+    if not sample.spread:
+        return max(1, math.floor(1 - math.log2(level)) + 1 - pairs)
+    d, room = sample.effect / sample.spread, margin / sample.spread
+
+    def settles(n: int) -> bool:
+        return power(n, d, level) >= POWER or _equivalence_power(n, d, room, level) >= POWER
+
+    if not settles(MOST_PAIRS):
+        return None
+    low, high = pairs, MOST_PAIRS  # power grows with the pairs: bisect
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if settles(middle) else (middle, high)
+    return high - pairs
+
+
+def _equivalence_power(pairs: int, d: float, room: float, level: float) -> float:
+    """Chance that the whole interval lies within +-room (in standard deviations), from below."""
+    if abs(d) >= room:
+        return 0.0
+    limit = special.stdtrit(pairs - 1, 1 - level / 2)
+    return max(0.0, _beyond(pairs, room - d, limit) + _beyond(pairs, room + d, limit) - 1)
+
+
+def _beyond(pairs: int, d: float, limit: float) -> float:
+    """P(t > limit) for a paired t with true effect d; the limit far below d is certainty."""
+    below = float(special.nctdtr(pairs - 1, d * math.sqrt(pairs), limit))
+    if not math.isfinite(below):  # the series fails far out in the tail
+        below = 0.0 if d * math.sqrt(pairs) > limit else 1.0
+    return 1 - below
+
+
+def _finding(plan: Plan, baseline: Arm, arm: Arm) -> tuple[int | None, int | None]:
+    """Pairs whose baseline had the plan's finding, and those of them whose treated run, carried
+    to its end, is without it. None where no pair was diagnosed.
+    """
+    diagnosed = []
+    for seed in plan.seeds:
+        before, after = baseline.get(seed), arm.get(seed)
+        if before and after and before.codes is not None and after.codes is not None:
+            diagnosed.append((before.codes, after.codes, bool(after.error)))
+    if not plan.finding or not diagnosed:
+        return None, None
+    had = [(after, failed) for before, after, failed in diagnosed if plan.finding in before]
+    return len(had), sum(plan.finding not in after and not failed for after, failed in had)
+
+
+def _note(
+    plan: Plan,
+    sample: Sample,
+    word: VerdictWord,
+    missing: int,
+    more: int | None,
+    baseline: Arm,
+    arm: Arm,
+) -> str:
+    planned, pairs = len(plan.seeds), sample.differences.size
+    notes = [_failures("baseline ", baseline), _failures("", arm)]
+    if missing:
+        notes.append(f"{planned - missing} of {planned} planned pairs are done")
+    elif sample.seedless:
+        notes.append("the metric is the same for every seed: does the training use its seed?")
+    if pairs > 1 and not sample.differences.any():
+        notes.append(f"identical runs in all {pairs} pairs: the metric sees no change")
+    elif pairs > 1 and not sample.spread and not sample.seedless:
+        notes.append(f"all {pairs} pairs differ by exactly {sample.effect:.4g}: tested by sign")
+    elif pairs < 2 and not missing:
+        notes.append(f"{pairs} whole pair{'s' * (pairs != 1)}, at least 2 are needed")
+    elif word == "undecided" and more is None and not sample.seedless:
+        notes.append(f"more than {MOST_PAIRS} further pairs would be needed")
+    return "; ".join(n for n in notes if n)
+
+
+def _failures(of: str, arm: Arm) -> str:
+    errors = [o.error for o in arm.values() if o.error]
+    if not errors:
+        return ""
+    return f"{of}crashed in {len(errors)} of {len(arm)} runs ({errors[0][:80]})"
