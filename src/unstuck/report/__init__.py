@@ -1,0 +1,1 @@
+"""How a diagnosis is shown: terminal, HTML, JSON. Renders only and computes nothing."""

@@ -1,0 +1,121 @@
+"""A diagnosis as one self-contained HTML file: no network, works from disk, light and dark."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from unstuck.records import Diagnosis, Treatment, Trial
+from unstuck.report import atomic, sections, story, text
+from unstuck.report.overview_plot import overview
+from unstuck.report.pictures import Pictures, embedded
+from unstuck.report.trial_plot import forest, runs_by_seed
+
+
+def render(
+    diagnosis: Diagnosis,
+    *,
+    trial: Trial | None = None,
+    treatments: Sequence[Treatment] = (),
+    pictures: Pictures | None = None,
+    title: str = "",
+    command: str = "",
+) -> str:
+    """The whole page. `title` defaults to the run's name; `command` is what made the run."""
+    run = diagnosis.run
+    style, script = _asset("report.css"), _asset("report.js")
+    plots, plots_left = overview(run)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=text.clean(title or run.name or "training run"),
+            command=text.clean(command, text.TEXT_LENGTH),
+            run=run,
+            style=Markup(style),  # our own package data, as is the script
+            script=Markup(script),
+            policy=_policy(style, script),
+            causes=sections.causes(diagnosis),
+            checked=story.checked(diagnosis),
+            unchecked=sections.unchecked(diagnosis),
+            proven=story.proven(trial),
+            trial=trial,
+            verdicts=sections.verdicts(trial) if trial else [],
+            seeds=sections.seeds(trial) if trial else None,
+            forest=forest(trial) if trial and trial.verdicts else None,
+            runs_by_seed=runs_by_seed(trial) if trial else None,
+            treatments=sections.proposals(treatments, run),
+            pictures=pictures,
+            grid=embedded(pictures) if pictures else None,
+            plots=plots,
+            plots_left=plots_left,
+            series=sections.series_rows(run),
+            environment=story.environment(run),
+            recipe=sections.recipe(run),
+            facts=sections.other_facts(run),
+        )
+    )
+
+
+def write(
+    path: Path | str,
+    diagnosis: Diagnosis,
+    *,
+    trial: Trial | None = None,
+    treatments: Sequence[Treatment] = (),
+    pictures: Pictures | None = None,
+    title: str = "",
+    command: str = "",
+) -> Path:
+    """Render into `path`; a reader sees the old file or the new one. Raises OSError."""
+    page = render(
+        diagnosis,
+        trial=trial,
+        treatments=treatments,
+        pictures=pictures,
+        title=title,
+        command=command,
+    )
+    return atomic.write_text(path, page)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("unstuck.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        clean=text.clean,
+        number=text.number,
+        scalar=text.scalar,
+    )
+    environment.globals.update(counted=text.counted, effect=story.effect, interval=story.interval)
+    environment.globals.update(lost=story.lost, remark=story.remark, changes=story.changes)
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("unstuck.report") / "templates" / name).read_text(encoding="utf-8").strip()
+
+
+def _policy(style: str, script: str) -> str:
+    """A content security policy that allows exactly our own style and script, and no network."""
+    return (
+        f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
+        f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(content: str) -> str:
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

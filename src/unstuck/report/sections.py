@@ -1,0 +1,169 @@
+"""What the sections of the page show, as plain text ready for the template."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from unstuck.records import Cause, Diagnosis, Evidence, Finding, Run, Treatment, Trial
+from unstuck.report import story
+from unstuck.report.evidence_plot import evidence_plot
+from unstuck.report.text import clean, number, scalar
+from unstuck.report.trial_plot import CLASSES, arms_of
+from unstuck.vocabulary import meaning_of
+
+MOST_FINDINGS = 100  # findings listed; a page is for reading
+MOST_DRAWN = 24  # findings whose evidence is drawn
+MOST_PLOTS = 6  # evidence of one finding that is drawn
+MOST_ROWS = 1_000  # rows of a table
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One evidence: what it reads, what it says of it, and the plot of it, if drawn."""
+
+    name: str
+    claim: str
+    meaning: str
+    plot: Markup | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One finding as the page shows it."""
+
+    code: str
+    name: str
+    lead: str
+    severity: str
+    message: str
+    evidence: list[Drawn]
+    left_out: int
+    symptoms: "list[Shown]"
+
+
+def causes(diagnosis: Diagnosis) -> list[Shown]:
+    """Causes with their symptoms under them; the first findings with their evidence drawn."""
+    room = [MOST_FINDINGS]
+    return [_cause(cause, room) for cause in diagnosis.causes if room[0] > 0]
+
+
+def _cause(cause: Cause, room: list[int]) -> Shown:
+    symptoms = cause.symptoms[: max(0, room[0] - 1)]
+    drawn = MOST_DRAWN - (MOST_FINDINGS - room[0])
+    room[0] -= 1 + len(symptoms)
+    nested = [_shown(f, [], i + 1 < drawn) for i, f in enumerate(symptoms)]
+    return _shown(cause.finding, nested, drawn > 0)
+
+
+def _shown(finding: Finding, symptoms: list[Shown], draw: bool) -> Shown:
+    evidence = list(finding.evidence)[:MOST_PLOTS]
+    return Shown(
+        code=clean(finding.code, 20),
+        name=story.name_of(finding.code),
+        lead=story.lead_of(finding.code),
+        severity=finding.severity,
+        message=story.message(finding),
+        evidence=[_drawn(e, draw) for e in evidence],
+        left_out=len(finding.evidence) - len(evidence),
+        symptoms=symptoms,
+    )
+
+
+def _drawn(evidence: Evidence, draw: bool) -> Drawn:
+    entry = meaning_of(evidence.series.name)
+    return Drawn(
+        name=clean(evidence.series.name),
+        claim=story.claim(evidence),
+        meaning=entry.meaning if entry else "",
+        plot=evidence_plot(evidence) if draw else None,
+    )
+
+
+def unchecked(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], list[tuple[str, str]]]]:
+    """(what was missing, the codes with names that lacked it)."""
+    return [
+        (missing, [(clean(code, 20), story.name_of(code)) for code in codes])
+        for missing, codes in story.unchecked_groups(diagnosis)
+    ]
+
+
+def proposals(treatments: Iterable[Treatment], run: Run) -> list[dict[str, object]]:
+    return [
+        {
+            "name": clean(t.name),
+            "remedy": clean(t.remedy),
+            "changes": story.changes(t, run.recipe),
+            "expectation": clean(t.expectation, 500),
+            "answers": [clean(a, 20) for a in t.answers],
+        }
+        for t in treatments
+    ]
+
+
+def verdicts(trial: Trial) -> list[dict[str, object]]:
+    return [
+        {
+            "name": clean(v.treatment.name),
+            "changes": story.changes(v.treatment, trial.plan.baseline),
+            "effect": story.effect(v, trial.plan.unit),
+            "interval": story.interval(v),
+            "pairs": v.pairs,
+            "p": number(v.p, 2),
+            "word": v.word,
+            "kind": CLASSES.get(v.word, "open"),
+            "lost": story.lost(v),
+            "remark": story.remark(v),
+        }
+        for v in trial.verdicts
+    ]
+
+
+def seeds(trial: Trial) -> dict[str, object]:
+    """A table of every run: arms as columns, seeds as rows; a failed run says why."""
+    arms = arms_of(trial)
+    outcome = {(o.arm, o.seed): o for o in trial.outcomes}
+    rows: list[tuple[int, list[tuple[str, bool, str]]]] = []
+    for seed in trial.plan.seeds[:MOST_ROWS]:
+        cells = []
+        for arm in arms:
+            run = outcome.get((arm, seed))
+            value = run.metrics.get(trial.plan.metric, math.nan) if run else math.nan
+            sick = bool(run and run.codes and trial.plan.finding in run.codes)
+            told = "not run" if run is None else "failed" if run.error else number(value)
+            cells.append((told, sick, clean(run.error, 300) if run else ""))
+        rows.append((seed, cells))
+    return {"arms": [clean(a, 60) for a in arms], "rows": rows, "finding": trial.plan.finding}
+
+
+def series_rows(run: Run) -> tuple[list[tuple[str, ...]], int]:
+    """(name, role, unit, count, first, last) of every series, and how many did not fit."""
+    rows: list[tuple[str, ...]] = []
+    for name, series in sorted(run.series.items())[:MOST_ROWS]:
+        first, last = (series.value[0], series.value[-1]) if len(series) else (math.nan, math.nan)
+        rows.append(
+            (
+                clean(name),
+                clean(run.roles.get(name, ""), 60),
+                story.unit_of(name),
+                f"{len(series):,}",
+                number(first) if len(series) else "",
+                number(last) if len(series) else "",
+            )
+        )
+    return rows, max(0, len(run.series) - MOST_ROWS)
+
+
+def recipe(run: Run) -> dict[str, str]:
+    return {clean(k): scalar(v) for k, v in list(run.recipe.items())[:MOST_ROWS]}
+
+
+def other_facts(run: Run) -> dict[str, tuple[str, str]]:
+    """Name -> (value, meaning) of what was measured once, environment left out."""
+    told = {}
+    for name, value in sorted(run.facts.items())[:MOST_ROWS]:
+        if not name.startswith(("environment/", "exit/")):
+            entry = meaning_of(name)
+            told[clean(name)] = (scalar(value), entry.meaning if entry else "")
+    return told

@@ -1,0 +1,144 @@
+"""A diagnosis in the order it is told, the same in the terminal and in HTML."""
+
+import math
+from functools import cache
+
+from unstuck import catalog
+from unstuck.records import Diagnosis, Evidence, Finding, Recipe, Run, Treatment, Trial, Verdict
+from unstuck.report.text import clean, counted, number, scalar
+from unstuck.vocabulary import meaning_of
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+OPS = {">": "above", "<": "below"}
+
+
+@cache
+def names() -> dict[str, str]:
+    """Code -> name of every known pathology."""
+    return {d.code: d.name for d in catalog.detectors()}
+
+
+def name_of(code: str) -> str:
+    return names().get(code, "")
+
+
+def lead_of(code: str) -> str:
+    """What the pathology is, in one sentence: the first line of its page, without code and name."""
+    page = next((d.page for d in catalog.detectors() if d.code == code), "")
+    return page.strip().partition("\n")[0].partition(": ")[2]
+
+
+def headline(finding: Finding) -> str:
+    """Code, name, where, number in one line."""
+    title = " ".join(filter(None, (clean(finding.code), name_of(finding.code))))
+    return f"{title}: {message(finding)}"
+
+
+def message(finding: Finding) -> str:
+    """The finding's message, with its place where the message does not say it."""
+    where, text = clean(finding.where), clean(finding.message, 240)
+    return text if not where or where in text else f"{text} ({where})"
+
+
+def claim(evidence: Evidence) -> str:
+    """What the evidence says, as a sentence without its subject."""
+    first, last = evidence.span
+    span = f"at step {first:,}" if first == last else f"from step {first:,} to {last:,}"
+    if evidence.op == "not finite":
+        return f"not finite {span}"
+    return f"{OPS[evidence.op]} {number(evidence.limit)} {span}"
+
+
+def checked(diagnosis: Diagnosis) -> str:
+    """How many pathologies were looked for, and how many could not be."""
+    missed = len({u.code for u in diagnosis.unchecked})
+    looked = counted(len(names()) - missed, "pathology", "pathologies")
+    return f"{looked} looked for, {missed} not checked"
+
+
+def unchecked_groups(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], list[str]]]:
+    """(what was missing, codes that lacked exactly this), the commonest lack first."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for unchecked in diagnosis.unchecked:
+        groups.setdefault(tuple(clean(m) for m in unchecked.missing), []).append(unchecked.code)
+    return sorted(((m, sorted(c)) for m, c in groups.items()), key=lambda g: (-len(g[1]), g[1]))
+
+
+def changes(treatment: Treatment, recipe: Recipe) -> list[str]:
+    """Each change in words: `content_weight 1 -> 0.05`, `weight/loss/content x 0.1`."""
+    told = []
+    for key, value in treatment.changes.items():
+        new = scalar(value)
+        if "/" in key and new.startswith("x"):
+            told.append(f"{clean(key)} {TIMES} {new[1:]}")
+        elif key in recipe:
+            told.append(f"{clean(key)} {scalar(recipe[key])} → {new}")
+        else:
+            told.append(f"{clean(key)} → {new}")
+    return told
+
+
+def effect(verdict: Verdict, unit: str) -> str:
+    """The effect with its sign and unit, as precise as its interval is."""
+    return f"{_precise(verdict.effect, verdict, '+')} {clean(unit, 30)}".rstrip()
+
+
+def interval(verdict: Verdict) -> str:
+    return f"{_precise(verdict.low, verdict)} to {_precise(verdict.high, verdict)}"
+
+
+def _precise(value: float, verdict: Verdict, sign: str = "-") -> str:
+    """To the second digit of the interval's width; more would be noise."""
+    width = verdict.high - verdict.low
+    if not (math.isfinite(value) and math.isfinite(width) and width > 0):
+        return number(value, 3)
+    places = 1 - math.floor(math.log10(width))
+    if places > 6 or abs(value) >= 1e7:
+        return number(value, 3)
+    return f"{round(value, places) + 0.0:{sign},.{max(0, places)}f}"
+
+
+def lost(verdict: Verdict) -> str:
+    """What became of the finding: `lost in 3 of 3`."""
+    if verdict.had_finding is None or verdict.lost_finding is None:
+        return ""
+    return f"lost in {verdict.lost_finding} of {verdict.had_finding}"
+
+
+def remark(verdict: Verdict) -> str:
+    """What else there is to say of a verdict, beginning with what would settle it."""
+    more = verdict.more_pairs
+    settle = f"{counted(more, 'further pair')} would settle it" if more else ""
+    return "; ".join(filter(None, (settle, clean(verdict.note, 240))))
+
+
+def proven(trial: Trial | None) -> Verdict | None:
+    """The verdict to act on: of the treatments that helped, the one that helped most."""
+    helped = [v for v in trial.verdicts if v.word == "helped"] if trial else []
+    return max(helped, key=lambda v: v.effect, default=None)
+
+
+def unit_of(name: str) -> str:
+    """The unit of a series or fact as a table shows it: "1" without dimension, "" unknown."""
+    entry = meaning_of(name)
+    if entry is None:
+        return ""
+    return "own" if entry.unit.endswith("own") else entry.unit
+
+
+def axis_label(name: str) -> str:
+    """What a series' axis shows: the last part of its name, and its unit in words."""
+    what, unit = clean(name.rsplit("/", 1)[-1], 40), unit_of(name)
+    if unit == "own":
+        return f"{what} (in its own unit)"
+    if unit == "1":
+        return f"{what} (dimensionless)"
+    return f"{what} ({unit})" if unit else what
+
+
+def environment(run: Run) -> dict[str, str]:
+    """What the run was made with and how it ended."""
+    told = {**run.facts_matching("environment/*"), **run.facts_matching("exit/*")}
+    return {
+        clean(k): scalar(v) if not isinstance(v, str) else clean(v, 500) for k, v in told.items()
+    }
