@@ -32,7 +32,7 @@ from unstuck.trials.plan import BASELINE
 
 POWER = 0.8  # Cohen's convention for a study worth doing
 MOST_PAIRS = 1000  # beyond this, "more pairs" is no advice anyone can follow
-SAME = 1e-12  # relative spread of differences that is rounding, far above float64's 2e-16
+SAME = 2.0**-22  # relative spread that is rounding: two units in the last place of a float32
 
 Arm = dict[int, Outcome]  # the runs of one arm by seed
 
@@ -86,10 +86,9 @@ def holm(p: Sequence[float], alpha: float) -> tuple[list[float], list[float]]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The differences of one treatment's pairs, better = positive, and their raw p-value."""
+    """The differences of one treatment's pairs, better = positive, and what they say."""
 
     differences: Floats  # (pairs,)
-    p: float
     seedless: bool  # baseline and treatment give the same number for every seed
 
     @property
@@ -98,8 +97,20 @@ class Sample:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the differences; 0 where they differ by rounding only."""
-        return _spread(self.differences)
+        """Standard deviation of the differences; exactly 0 where they are all equal."""
+        equal = self.differences.size < 2 or not np.ptp(self.differences)
+        return 0.0 if equal else float(self.differences.std(ddof=1))
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value, before any correction."""
+        pairs = self.differences.size
+        if pairs < 2 or not self.differences.any():
+            return 1.0
+        if not self.spread:
+            return 1.0 if self.seedless else 2.0 ** (1 - pairs)
+        t = abs(self.effect) / (self.spread / math.sqrt(pairs))
+        return float(2 * special.stdtr(pairs - 1, -t))
 
     def interval(self, level: float) -> tuple[float, float]:
         """Where the effect lies with confidence 1 - level; unbounded where nothing is known."""
@@ -118,29 +129,19 @@ def _sample(plan: Plan, baseline: Arm, arm: Arm) -> Sample:
     before = np.array([baseline[s].metrics[plan.metric] for s in both])
     after = np.array([arm[s].metrics[plan.metric] for s in both])
     differences = (after - before) if plan.higher_is_better else (before - after)
-    if len(both) > 1 and _spread(differences, float(np.abs([before, after]).max())) == 0:
-        differences = np.full_like(differences, differences[0])
+    if len(both) > 1:
+        differences = _without_rounding(differences, float(np.abs([before, after]).max()))
     seedless = len(both) > 1 and not np.ptp(before) and not np.ptp(after)
-    return Sample(differences, _p(differences, seedless), seedless)
+    return Sample(differences, seedless)
 
 
-def _spread(differences: Floats, scale: float = 0.0) -> float:
-    if differences.size < 2:
-        return 0.0
-    spread = float(differences.std(ddof=1))
-    scale = max(scale, float(np.abs(differences).max()))
-    return spread if spread > SAME * scale else 0.0
-
-
-def _p(differences: Floats, seedless: bool) -> float:
-    pairs = differences.size
-    if pairs < 2 or not differences.any():
-        return 1.0
-    spread = _spread(differences)
-    if not spread:
-        return 1.0 if seedless else 2.0 ** (1 - pairs)
-    t = abs(float(differences.mean())) / (spread / math.sqrt(pairs))
-    return float(2 * special.stdtr(pairs - 1, -t))
+def _without_rounding(differences: Floats, scale: float) -> Floats:
+    """Differences that rounding alone sets apart, from zero or from each other, made equal."""
+    if np.abs(differences).max() <= SAME * scale:
+        return np.zeros_like(differences)
+    if np.ptp(differences) <= SAME * scale:
+        return np.full_like(differences, np.median(differences))
+    return differences
 
 
 def _succeeded(outcome: Outcome | None) -> bool:
@@ -253,6 +254,8 @@ def _note(
 ) -> str:
     planned, pairs = len(plan.seeds), sample.differences.size
     notes = [_failures("baseline ", baseline), _failures("", arm)]
+    if notes[0] and arm and not notes[1]:
+        notes.append(f"the treatment finished in {len(arm)} of {len(arm)}")
     if missing:
         notes.append(f"{planned - missing} of {planned} planned pairs are done")
     elif sample.seedless:
@@ -269,7 +272,8 @@ def _note(
 
 
 def _failures(of: str, arm: Arm) -> str:
-    errors = [o.error for o in arm.values() if o.error]
-    if not errors:
+    failed = [run for run in arm.values() if run.error]
+    if not failed:
         return ""
-    return f"{of}crashed in {len(errors)} of {len(arm)} runs ({errors[0][:80]})"
+    word = "failed" if any(run.metrics for run in failed) else "crashed"
+    return f"{of}{word} in {len(failed)} of {len(arm)} runs ({failed[0].error[:80]})"

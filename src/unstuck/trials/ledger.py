@@ -29,7 +29,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def begin(folder: Path, plan: Plan, subject: Subject) -> None:
-    """Fix the plan on disk, or make sure that the folder holds this very plan."""
+    """Fix the plan on disk; once there is a result, make sure the folder holds this very plan."""
     folder.mkdir(parents=True, exist_ok=True)
     intent = {
         "schema": SCHEMA,
@@ -38,15 +38,15 @@ def begin(folder: Path, plan: Plan, subject: Subject) -> None:
         "command": subject.command,
         "watch": subject.watch,
     }
-    file = folder / "plan.json"
-    if not file.exists():
-        if (folder / "results.jsonl").exists():
-            raise PlanError(f"{folder} holds results without their plan: choose another folder")
+    file, results = folder / "plan.json", folder / "results.jsonl"
+    if not results.exists() or not results.stat().st_size:
         write_whole(file, json.dumps(intent, indent=2) + "\n")
         return
+    if not file.exists():
+        raise PlanError(f"{folder} holds results without their plan: choose another folder")
     if _normal(_plan_file(folder)) != _normal(intent):
         raise PlanError(f"{folder} holds another trial: resume it as planned or choose another out")
-    _drop_torn_line(folder / "results.jsonl")
+    _drop_torn_line(results)
 
 
 def append(folder: Path, outcome: Outcome) -> None:
@@ -56,7 +56,7 @@ def append(folder: Path, outcome: Outcome) -> None:
         "seed": outcome.seed,
         "metrics": {name: _number(value) for name, value in outcome.metrics.items()},
         "codes": outcome.codes,
-        "seconds": round(outcome.seconds, 3),
+        "seconds": outcome.seconds,
         "error": outcome.error,
     }
     with (folder / "results.jsonl").open("ab") as file:
@@ -112,8 +112,6 @@ def _plan_file(folder: Path) -> dict[str, Any]:
 
 
 def _drop_torn_line(file: Path) -> None:
-    if not file.exists():
-        return
     content = file.read_bytes()
     if content and not content.endswith(b"\n"):
         with file.open("r+b") as results:

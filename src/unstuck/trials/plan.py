@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from unstuck.records import Plan, Recipe, Scalar, Treatment
+from unstuck.vocabulary import meaning_of
 
 BASELINE = "baseline"  # the name of the untreated arm
 MULTIPLE = re.compile(r"x\d*\.?\d+([eE][-+]?\d+)?")  # a live change to a multiple: "x0.1"
@@ -58,6 +59,11 @@ def arms(plan: Plan) -> dict[str, dict[str, Scalar]]:
     for treatment in plan.treatments:
         recipes[treatment.name] = {**plan.baseline, **treatment.changes}
     return recipes
+
+
+def asked(recipe: Recipe) -> dict[str, Scalar]:
+    """The part of an arm's recipe that the training is given."""
+    return {name: value for name, value in recipe.items() if "/" not in name}
 
 
 def live(recipe: Recipe) -> dict[str, Scalar]:
@@ -152,6 +158,11 @@ def _check_treatments(plan: Plan) -> None:
             raise PlanError(f"two arms are called '{name}': give each treatment its own name")
     for of, recipe in ((BASELINE, plan.baseline), *((t.name, t.changes) for t in plan.treatments)):
         for field, value in live(recipe).items():
+            if meaning_of(field) is None:
+                raise PlanError(
+                    f"'{of}' changes '{field}', which no watched run has: write it as the series "
+                    f"it moves, weight/<loss>/<term> or lr/<optimizer>"
+                )
             if isinstance(value, bool) or (
                 isinstance(value, str) and not MULTIPLE.fullmatch(value)
             ):

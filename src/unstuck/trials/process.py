@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from unstuck.load import load_all
 from unstuck.records import Outcome, Recipe, Run
 from unstuck.source import UnreadableRunError
 from unstuck.trials.ledger import write_whole
-from unstuck.trials.plan import BASELINE, PlanError, live
+from unstuck.trials.plan import BASELINE, PlanError, asked, live
 from unstuck.trials.subject import Subject, filled
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -50,10 +51,10 @@ class Running:
 
 def start(job: Job, subject: Subject, threads: int) -> Running:
     """Start the run in a session of its own, so that Ctrl-C reaches unstuck alone."""
-    job.folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(job.folder, ignore_errors=True)  # what an interrupted run left
+    job.folder.mkdir(parents=True)
     result = job.folder / "result.json"
-    result.unlink(missing_ok=True)
-    fields = {name: value for name, value in job.recipe.items() if "/" not in name}
+    fields = asked(job.recipe)
     if subject.command:
         words = filled(subject.command, fields, job.seed)
     else:
@@ -96,11 +97,12 @@ def outcome(run: Running, subject: Subject, metric: str) -> Outcome:
 
     Raises PlanError where no arm could ever give a result.
     """
-    seconds = time.monotonic() - run.started
+    seconds = round(time.monotonic() - run.started, 3)
     metrics, error = _reported(run, subject, metric)
     codes, recorded = _recorded(run.job.folder / "run") if subject.watch else (None, [])
-    if metric not in metrics and recorded:
+    if metric not in metrics:
         metrics |= _from_series(recorded, metric)
+    error = error or _not_applied(live(run.job.recipe), recorded)
     if not error and metric not in metrics:
         error = f"no metric '{metric}' (found: {', '.join(sorted(metrics)) or 'none'})"
         if run.job.arm == BASELINE:
@@ -114,8 +116,9 @@ def _environment(job: Job, subject: Subject, threads: int) -> dict[str, str]:
     if subject.watch:
         from unstuck.watcher.launch import environment  # only here are runs watched
 
-        folder = (job.folder / "run").resolve()
-        env = environment(folder, live(job.recipe), f"{job.arm}, seed {job.seed}")
+        name = f"{job.arm}, seed {job.seed}"
+        recipe = {**asked(job.recipe), "seed": job.seed}
+        env = environment(job.folder / "run", live(job.recipe), name, recipe=recipe)
     else:
         env = dict(os.environ)
     for name in THREADS:
@@ -182,6 +185,17 @@ def _from_series(runs: list[Run], metric: str) -> dict[str, float]:
             if name in run.series and len(run.series[name]):
                 return {metric: float(run.series[name].value[-1])}
     return {}
+
+
+def _not_applied(changes: Recipe, runs: list[Run]) -> str:
+    """What is wrong where a live change met nothing of its name in the recorded run."""
+    seen = {name for run in runs for name in run.series}
+    for change in changes:
+        if change not in seen and not any(name.startswith(f"{change}/") for name in seen):
+            kind = change.split("/")[0]
+            there = sorted(name for name in seen if name.startswith(f"{kind}/"))[:5]
+            return f"nothing to change: no {change} in the run (it has: {', '.join(there) or '-'})"
+    return ""
 
 
 def _signal(run: Running, number: signal.Signals) -> None:
