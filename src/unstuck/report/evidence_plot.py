@@ -10,9 +10,9 @@ from unstuck.report.story import axis_label, claim
 from unstuck.report.text import clean, counted, number
 from unstuck.report.thin import outline
 
-WIDTH, HEIGHT = 720, 232
-FRAME = svg.Frame(left=62, top=30, right=612, bottom=182)
-COLUMNS = 360  # two points each: a line of at most 720 points, however long the series
+WIDTH, HEIGHT = 864, 240
+FRAME = svg.Frame(left=62, top=30, right=732, bottom=190)
+COLUMNS = 400  # two points each: a line of at most 800 points, however long the series
 LINE_GAP = 15  # pixels between two labels at the right edge
 
 
@@ -21,13 +21,14 @@ def evidence_plot(evidence: Evidence) -> Markup:
     series = evidence.series
     if len(series) == 1 and evidence.op != "not finite" and np.isfinite(series.value[0]):
         return _number_line(evidence, float(series.value[0]))
-    frame, xs = FRAME, _step_scale(evidence, FRAME)
-    ys = fitted(_values_to_show(evidence), frame.bottom, frame.top)
+    ys = fitted(_values_to_show(evidence), FRAME.bottom, FRAME.top)
+    frame = FRAME.beside(ys, 4)
+    xs = _step_scale(evidence, frame)
     parts = [
         _shade(evidence, xs, frame),
         *frame.grid(ys, 4),
         *frame.steps(xs, "training step", 8),
-        svg.text(frame.left - 8, 14, axis_label(series.name), "label"),
+        svg.text(0, 14, axis_label(series.name), "label"),
         *curve(series, xs, ys, frame, "line"),
     ]
     if evidence.op != "not finite":

@@ -14,7 +14,7 @@ from unstuck.records import Diagnosis, Treatment, Trial
 from unstuck.report import atomic, sections, story, text
 from unstuck.report.overview_plot import overview
 from unstuck.report.pictures import Pictures, embedded
-from unstuck.report.trial_plot import forest, runs_by_seed
+from unstuck.report.trial_plot import forest, pairs_by_seed
 
 
 def render(
@@ -30,17 +30,19 @@ def render(
     run = diagnosis.run
     style, script = _asset("report.css"), _asset("report.js")
     plots, plots_left = overview(run)
+    causes, causes_left = sections.causes(diagnosis)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             title=text.clean(title or run.name or "training run"),
-            command=text.clean(command, text.TEXT_LENGTH),
+            command=text.clean(command, 500),
             run=run,
             style=Markup(style),  # our own package data, as is the script
             script=Markup(script),
             policy=_policy(style, script),
-            causes=sections.causes(diagnosis),
+            causes=causes,
+            causes_left=causes_left,
             checked=story.checked(diagnosis),
             unchecked=sections.unchecked(diagnosis),
             proven=story.proven(trial),
@@ -48,8 +50,8 @@ def render(
             verdicts=sections.verdicts(trial) if trial else [],
             seeds=sections.seeds(trial) if trial else None,
             forest=forest(trial) if trial and trial.verdicts else None,
-            runs_by_seed=runs_by_seed(trial) if trial else None,
-            treatments=sections.proposals(treatments, run),
+            pairs_by_seed=pairs_by_seed(trial) if trial else None,
+            treatments=sections.proposals(treatments, run, trial),
             pictures=pictures,
             grid=embedded(pictures) if pictures else None,
             plots=plots,

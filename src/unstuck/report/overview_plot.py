@@ -9,10 +9,11 @@ from unstuck.records import Run, Series
 from unstuck.report import svg
 from unstuck.report.evidence_plot import curve
 from unstuck.report.scale import Scale, fitted
+from unstuck.report.story import unit_in_words
 from unstuck.report.text import clean, counted, number
 
-WIDTH, HEIGHT = 460, 214
-FRAME = svg.Frame(left=52, top=12, right=446, bottom=166)
+WIDTH, HEIGHT = 432, 226
+FRAME = svg.Frame(left=52, top=26, right=424, bottom=178)
 MOST_LINES = 6  # colours that stay distinguishable without colour vision
 MOST_PLOTS = 12
 
@@ -60,15 +61,14 @@ def _rank(title: str) -> int:
 
 def _plot(title: str, labelled: Sequence[tuple[str, Series]], shares: bool) -> Markup:
     shown = [series for _, series in labelled[:MOST_LINES]]
-    frame = FRAME
+    values = np.concatenate([s.value for s in shown])
+    low, high = FRAME.bottom, FRAME.top
+    ys = Scale(0.0, 1.0, low, high) if shares else fitted(values, low, high)
+    frame = FRAME.beside(ys, 4)
     steps = np.concatenate([s.step[[0, -1]] for s in shown]).astype(float)
     xs = Scale(steps.min(), max(steps.max(), steps.min() + 1), frame.left, frame.right)
-    values = np.concatenate([s.value for s in shown])
-    if shares:
-        ys = Scale(0.0, 1.0, frame.bottom, frame.top)
-    else:
-        ys = fitted(values, frame.bottom, frame.top)
     parts = [*frame.grid(ys, 4), *frame.steps(xs, "training step", 6)]
+    parts.append(svg.text(0, 12, unit_in_words(shown[0].name), "label"))
     for i, series in enumerate(shown):
         parts += curve(series, xs, ys, frame, f"line s{i}")
     return svg.drawing(WIDTH, HEIGHT, title, _about(labelled), *parts)

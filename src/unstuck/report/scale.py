@@ -43,6 +43,10 @@ class Scale:
         labels = _labels(values, self.log)
         return [(self.at(v), label) for v, label in zip(values, labels, strict=True)]
 
+    def label_width(self, most: int) -> float:
+        """Pixels the longest of its tick labels takes."""
+        return max((len(label) for _, label in self.ticks(most)), default=0) * CHARACTER
+
     def spaced_ticks(self, most: int, whole: bool = False) -> list[tuple[float, str]]:
         """Ticks of a horizontal axis: as many as leave a gap between their labels."""
         for count in range(most, 0, -1):
@@ -59,9 +63,10 @@ def fitted(
     finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if low > 0 and (log or (log is None and math.log10(high) - math.log10(low) > LOG_FROM)):
-        margin = max(pad * (math.log10(high) - math.log10(low)), 0.05)
-        low, high = (10 ** (math.log10(low) - margin), 10 ** (math.log10(high) + margin))
-        return Scale(max(low, 5e-324), high, start, end, log=True)
+        least, most = math.log10(low), math.log10(high)
+        margin = max(pad * (most - least), 0.05)
+        low, high = 10 ** max(least - margin, -307.0), 10 ** min(most + margin, 307.0)
+        return Scale(low, high, start, end, log=True)
     margin = pad * (high - low)
     if margin <= 1e-9 * max(abs(low), abs(high)):  # a constant: give it room
         margin = 0.5 * max(abs(low), abs(high)) or 1.0
@@ -92,11 +97,15 @@ def _labels(values: list[float], log: bool) -> list[str]:
         return [short_exponent(f"{v:.4g}") for v in values]
     step = values[1] - values[0] if len(values) > 1 else abs(values[0]) if values else 1.0
     largest = max((abs(v) for v in values), default=0.0)
-    places = max(0, -math.floor(math.log10(step) + 1e-9)) if step else 0
+    places = max(0, -_magnitude(step)) if step else 0
     if largest >= 1e7 or places > 7:
-        digits = max(0, math.floor(math.log10(largest / step) + 1e-9)) if step and largest else 0
-        return ["0" if v == 0 else short_exponent(f"{v:.{min(digits, 6)}e}") for v in values]
+        digits = _magnitude(largest) - _magnitude(step) if step and largest else 0
+        return ["0" if v == 0 else short_exponent(f"{v:.{max(0, digits)}e}") for v in values]
     return [f"{v + 0.0:,.{places}f}" for v in values]
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(value) + 1e-9)
 
 
 def _overlap(ticks: list[tuple[float, str]]) -> bool:

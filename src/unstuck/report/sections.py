@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from unstuck.records import Cause, Diagnosis, Evidence, Finding, Run, Treatment, Trial
+from unstuck.records import (
+    Cause,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Outcome,
+    Run,
+    Treatment,
+    Trial,
+    Verdict,
+)
 from unstuck.report import story
 from unstuck.report.evidence_plot import evidence_plot
-from unstuck.report.text import clean, number, scalar
+from unstuck.report.text import clean, decimals, number, scalar
 from unstuck.report.trial_plot import CLASSES, arms_of
 from unstuck.vocabulary import meaning_of
 
@@ -43,10 +53,14 @@ class Shown:
     symptoms: "list[Shown]"
 
 
-def causes(diagnosis: Diagnosis) -> list[Shown]:
-    """Causes with their symptoms under them; the first findings with their evidence drawn."""
+def causes(diagnosis: Diagnosis) -> tuple[list[Shown], int]:
+    """Causes with their symptoms under them, and how many findings did not fit.
+
+    The first findings have their evidence drawn.
+    """
     room = [MOST_FINDINGS]
-    return [_cause(cause, room) for cause in diagnosis.causes if room[0] > 0]
+    shown = [_cause(cause, room) for cause in diagnosis.causes if room[0] > 0]
+    return shown, len(diagnosis.findings) - (MOST_FINDINGS - room[0])
 
 
 def _cause(cause: Cause, room: list[int]) -> Shown:
@@ -89,17 +103,27 @@ def unchecked(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], list[tuple[st
     ]
 
 
-def proposals(treatments: Iterable[Treatment], run: Run) -> list[dict[str, object]]:
+def proposals(
+    treatments: Iterable[Treatment], run: Run, trial: Trial | None
+) -> list[dict[str, object]]:
+    """Treatments with what is expected of them, and their verdict where they were tried."""
+    verdict = {v.treatment.name: v for v in trial.verdicts} if trial else {}
+    unit = trial.plan.unit if trial else ""
     return [
         {
             "name": clean(t.name),
-            "remedy": clean(t.remedy),
             "changes": story.changes(t, run.recipe),
             "expectation": clean(t.expectation, 500),
             "answers": [clean(a, 20) for a in t.answers],
+            "verdict": _tried(verdict[t.name], unit) if t.name in verdict else None,
         }
         for t in treatments
     ]
+
+
+def _tried(verdict: Verdict, unit: str) -> tuple[str, str, str]:
+    """(word, its class, effect)."""
+    return verdict.word, CLASSES.get(verdict.word, "open"), story.effect(verdict, unit)
 
 
 def verdicts(trial: Trial) -> list[dict[str, object]]:
@@ -122,19 +146,24 @@ def verdicts(trial: Trial) -> list[dict[str, object]]:
 
 def seeds(trial: Trial) -> dict[str, object]:
     """A table of every run: arms as columns, seeds as rows; a failed run says why."""
-    arms = arms_of(trial)
+    arms, metric = arms_of(trial), trial.plan.metric
     outcome = {(o.arm, o.seed): o for o in trial.outcomes}
-    rows: list[tuple[int, list[tuple[str, bool, str]]]] = []
-    for seed in trial.plan.seeds[:MOST_ROWS]:
-        cells = []
-        for arm in arms:
-            run = outcome.get((arm, seed))
-            value = run.metrics.get(trial.plan.metric, math.nan) if run else math.nan
-            sick = bool(run and run.codes and trial.plan.finding in run.codes)
-            told = "not run" if run is None else "failed" if run.error else number(value)
-            cells.append((told, sick, clean(run.error, 300) if run else ""))
-        rows.append((seed, cells))
+    places = decimals([o.metrics.get(metric, math.nan) for o in trial.outcomes])
+    rows = [
+        (seed, [_ran(outcome.get((arm, seed)), trial, places) for arm in arms])
+        for seed in trial.plan.seeds[:MOST_ROWS]
+    ]
     return {"arms": [clean(a, 60) for a in arms], "rows": rows, "finding": trial.plan.finding}
+
+
+def _ran(outcome: Outcome | None, trial: Trial, places: int | None) -> tuple[str, bool, str]:
+    """(the metric, whether the finding was there, the error it ended with)."""
+    if outcome is None:
+        return "not run", False, ""
+    value = outcome.metrics.get(trial.plan.metric, math.nan)
+    told = number(value) if places is None or not math.isfinite(value) else f"{value:,.{places}f}"
+    sick = bool(outcome.codes) and trial.plan.finding in (outcome.codes or ())
+    return ("failed" if outcome.error else told), sick, clean(outcome.error, 300)
 
 
 def series_rows(run: Run) -> tuple[list[tuple[str, ...]], int]:
@@ -165,5 +194,9 @@ def other_facts(run: Run) -> dict[str, tuple[str, str]]:
     for name, value in sorted(run.facts.items())[:MOST_ROWS]:
         if not name.startswith(("environment/", "exit/")):
             entry = meaning_of(name)
-            told[clean(name)] = (scalar(value), entry.meaning if entry else "")
+            count = isinstance(value, int) and not isinstance(value, bool)
+            told[clean(name)] = (
+                f"{value:,}" if count else scalar(value),
+                entry.meaning if entry else "",
+            )
     return told

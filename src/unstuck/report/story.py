@@ -36,8 +36,10 @@ def headline(finding: Finding) -> str:
 
 def message(finding: Finding) -> str:
     """The finding's message, with its place where the message does not say it."""
-    where, text = clean(finding.where), clean(finding.message, 240)
-    return text if not where or where in text else f"{text} ({where})"
+    text = clean(finding.message, 160)
+    if not finding.where or finding.where in finding.message:
+        return text
+    return f"{text} ({clean(finding.where, 80)})"
 
 
 def claim(evidence: Evidence) -> str:
@@ -126,13 +128,20 @@ def unit_of(name: str) -> str:
     return "own" if entry.unit.endswith("own") else entry.unit
 
 
+def unit_in_words(name: str) -> str:
+    unit = unit_of(name)
+    return {"own": "in its own unit", "1": "dimensionless"}.get(unit, unit)
+
+
 def axis_label(name: str) -> str:
-    """What a series' axis shows: the last part of its name, and its unit in words."""
-    what, unit = clean(name.rsplit("/", 1)[-1], 40), unit_of(name)
-    if unit == "own":
-        return f"{what} (in its own unit)"
-    if unit == "1":
-        return f"{what} (dimensionless)"
+    """What a series' axis shows: the quantity its name tells, and the unit in words.
+
+    >>> axis_label("lr/adam"), axis_label("latent/model.z/rms"), axis_label("metric/val/psnr")
+    ('lr (dimensionless)', 'rms (dimensionless)', 'psnr (in its own unit)')
+    """
+    entry, parts = meaning_of(name), name.split("/")
+    wide = entry is not None and entry.pattern.endswith("*") and parts[0] != "metric"
+    what, unit = clean(parts[0 if wide else -1], 40), unit_in_words(name)
     return f"{what} ({unit})" if unit else what
 
 

@@ -1,7 +1,7 @@
 """SVG as text: elements, and the frame of a plot. Colours come from the page's style sheet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
@@ -77,6 +77,10 @@ class Frame:
     top: float
     right: float
     bottom: float
+
+    def beside(self, scale: Scale, most: int) -> "Frame":
+        """The same frame with room on its left for the labels of the vertical axis."""
+        return replace(self, left=max(self.left, scale.label_width(most) + 14))
 
     def grid(self, scale: Scale, most: int) -> list[Markup]:
         """Horizontal grid lines with the labels of the vertical axis."""

@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Iterable
 
 NAME_LENGTH = 200  # characters of a name that are shown; real names are below 100
 TEXT_LENGTH = 2_000  # characters of a longer text (an exception, a command)
@@ -43,6 +44,17 @@ def short_exponent(text: str) -> str:
     """`1e-07` as `1e-7`."""
     mantissa, mark, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if mark else text
+
+
+def decimals(values: Iterable[float]) -> int | None:
+    """Decimal places that give the largest of the values four digits; None: too large or small.
+
+    >>> decimals([10.7, 9.861]), decimals([0.01]), decimals([1e-9])
+    (2, 5, None)
+    """
+    largest = max((abs(v) for v in values if math.isfinite(v) and v), default=1.0)
+    places = 3 - math.floor(math.log10(largest))
+    return max(0, places) if -4 < places <= 7 else None
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -11,9 +11,10 @@ from unstuck.report.scale import Scale, fitted
 from unstuck.report.story import effect, interval
 from unstuck.report.text import clean, number
 
-WIDTH = 720
+WIDTH = 864
 ROW = 40
-LEFT, RIGHT = 190, 560
+LEFT, RIGHT = 200, 724
+MOST_SEEDS = 60  # drawn; the table has them all
 CLASSES = {"helped": "helped", "harmed": "harmed", "no difference": "same", "undecided": "open"}
 
 
@@ -70,30 +71,41 @@ def _verdict(verdict: Verdict, unit: str, xs: Scale, y: float) -> list[Markup]:
     return parts
 
 
-def runs_by_seed(trial: Trial) -> Markup | None:
-    """The metric of every run, one row per arm; a thin line joins the runs of one seed."""
-    metric = trial.plan.metric
-    arms = arms_of(trial)
+def pairs_by_seed(trial: Trial) -> Markup | None:
+    """Every pair: the baseline's metric as a ring, the treatment's as a dot, a line a seed."""
+    metric, seeds = trial.plan.metric, trial.plan.seeds[:MOST_SEEDS]
+    arms = [t.name for t in trial.plan.treatments]
     value = {(o.arm, o.seed): o.metrics.get(metric, math.nan) for o in trial.outcomes}
+    baseline = next((arm for arm in arms_of(trial) if arm not in arms), "")
     finite = np.array([v for v in value.values() if math.isfinite(v)])
-    if not finite.size:
+    if not finite.size or not arms:
         return None
-    frame = svg.Frame(LEFT, 10, RIGHT, 14 + 34 * len(arms))
+    step = min(8.0, max(3.0, 120 / len(seeds)))
+    row = step * (len(seeds) - 1) + 24
+    frame = svg.Frame(LEFT, 10, RIGHT, 10 + row * len(arms))
     xs = fitted(finite, frame.left, frame.right, log=False)
-    row = {arm: frame.top + 34 * (i + 0.5) for i, arm in enumerate(arms)}
-    parts = [svg.line(frame.left, y, frame.right, y, "grid") for y in row.values()]
-    unit = clean(trial.plan.unit, 30)
-    name = clean(metric, 40)
-    parts += frame.steps(xs, f"{name}, {unit}" if unit else name, 7, whole=False)
-    for seed in trial.plan.seeds:
-        here = [(value.get((a, seed), math.nan), row[a]) for a in arms]
-        seen = [(xs.at(v), y) for v, y in here if math.isfinite(v)]
-        if seen:
-            parts.append(svg.path([x for x, _ in seen], [y for _, y in seen], "thread"))
-            parts += [svg.dot(x, y, "run") for x, y in seen]
-    parts += [svg.text(LEFT - 14, y + 4, clean(a, 26), "name", "end") for a, y in row.items()]
+    unit, name = clean(trial.plan.unit, 30), clean(metric, 40)
+    parts = frame.steps(xs, f"{name} ({unit})" if unit else name, 7, whole=False)
+    for i, arm in enumerate(arms):
+        top = frame.top + row * i
+        parts.append(svg.line(frame.left, top, frame.right, top, "grid"))
+        parts.append(svg.text(LEFT - 14, top + row / 2 + 4, clean(arm, 26), "name", "end"))
+        for j, seed in enumerate(seeds):
+            before, after = (value.get((a, seed), math.nan) for a in (baseline, arm))
+            parts += _pair(before, after, xs, top + 12 + step * j)
     about = f"{len(finite)} runs, from {number(finite.min())} to {number(finite.max())} {unit}"
-    return svg.drawing(WIDTH, frame.bottom + 42, "Every run by seed", about, *parts)
+    return svg.drawing(WIDTH, frame.bottom + 42, "Every pair of runs", about, *parts)
+
+
+def _pair(before: float, after: float, xs: Scale, y: float) -> list[Markup]:
+    parts = []
+    if math.isfinite(before) and math.isfinite(after):
+        parts.append(svg.line(xs.at(before), y, xs.at(after), y, "thread"))
+    if math.isfinite(before):
+        parts.append(svg.dot(xs.at(before), y, "before", 3.0))
+    if math.isfinite(after):
+        parts.append(svg.dot(xs.at(after), y, "run", 3.4))
+    return parts
 
 
 def arms_of(trial: Trial) -> list[str]:
