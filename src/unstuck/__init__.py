@@ -25,14 +25,14 @@ from unstuck.source import UnreadableRunError as UnreadableRunError
 if TYPE_CHECKING:
     from unstuck.probes.path_reliance import path_reliance as path_reliance
     from unstuck.trials import trial as trial
-    from unstuck.watcher import log as log
-    from unstuck.watcher import note as note
-    from unstuck.watcher import watch as watch
+    from unstuck.watcher.session import log as log
+    from unstuck.watcher.session import note as note
+    from unstuck.watcher.session import watch as watch
 
 _LATER = {
-    "watch": "unstuck.watcher",
-    "log": "unstuck.watcher",
-    "note": "unstuck.watcher",
+    "watch": "unstuck.watcher.session",
+    "log": "unstuck.watcher.session",
+    "note": "unstuck.watcher.session",
     "trial": "unstuck.trials",
     "path_reliance": "unstuck.probes.path_reliance",
 }

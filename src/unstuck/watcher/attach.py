@@ -127,7 +127,7 @@ class Watcher:
         print(f"unstuck: stopped watching ({text}); training goes on", file=sys.stderr)
 
     def _watching_backward(self) -> Any:
-        original = self._backward
+        original: Any = self._backward
 
         @functools.wraps(original)
         def backward(tensor: Tensor, *args: Any, **options: Any) -> Any:

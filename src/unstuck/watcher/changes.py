@@ -9,12 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.optim import Optimizer
-
 from unstuck.records import Scalar
-from unstuck.watcher.terms import Terms, derivatives
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +41,3 @@ def parsed(changes: Mapping[str, Scalar]) -> dict[str, Change]:
             raise ValueError(f"{name} = {value!r}: give a number, or a multiple such as 'x0.1'")
         found[name] = Change(number, multiple)
     return found
-
-
-def reweighted(root: Tensor, terms: Terms, weights: Mapping[str, Change]) -> Tensor:
-    """`root` plus (w' - w) x term for each changed term; `root` may be the loss scaled."""
-    if not weights.keys() & terms.terms.keys():
-        return root
-    scale = (
-        torch.ones_like(root)
-        if root.grad_fn is terms.loss.grad_fn
-        else derivatives(root, [terms.loss])[0]
-    )
-    for name in weights.keys() & terms.terms.keys():
-        change, present = weights[name], terms.weights[name]
-        wanted = (
-            present * change.value if change.multiple else torch.full_like(present, change.value)
-        )
-        extra = (wanted - present).detach() * scale.detach() * terms.terms[name]
-        root = root + extra.reshape(root.shape).to(root.dtype)
-    return root
-
-
-def set_learning_rates(optimizer: Optimizer, change: Change) -> list[float | Tensor]:
-    """Set every group's learning rate; returns the rates to put back after the step."""
-    before = [group["lr"] for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        present = group["lr"]
-        group["lr"] = (
-            torch.full_like(present, change.of(float(present)))
-            if isinstance(present, Tensor)
-            else change.of(present)
-        )
-    return before

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unstuck.records import Scalar
+from unstuck.watcher.changes import parsed
 
 INJECTED = Path(__file__).parent / "inject"
 RECORD = "UNSTUCK_RECORD"  # a JSON object for the child: directory, name, recipe, changes ...
@@ -22,7 +23,11 @@ def environment(
     recipe: Mapping[str, Scalar] | None = None,
     latents: Sequence[str] = (),
 ) -> dict[str, str]:
-    """A copy of this environment in which a Python child records itself into `directory`."""
+    """A copy of this environment in which a Python child records itself into `directory`.
+
+    Raises ValueError for a malformed change.
+    """
+    parsed(changes or {})
     asked = {
         "directory": str(directory.resolve()),
         "name": name or directory.name,

@@ -6,7 +6,8 @@ from types import CodeType, FrameType
 import torch
 from torch import Tensor
 
-from unstuck.watcher.changes import Change, reweighted
+from unstuck.watcher.changes import Change
+from unstuck.watcher.live import reweighted
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, clean
 from unstuck.watcher.optimizers import Optimizers

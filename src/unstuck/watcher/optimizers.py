@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from unstuck.watcher.changes import Change, set_learning_rates
+from unstuck.watcher.changes import Change
+from unstuck.watcher.live import set_learning_rates
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, caller, clean
 from unstuck.watcher.recorder import Recorder

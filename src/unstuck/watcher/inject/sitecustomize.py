@@ -36,7 +36,7 @@ class _AfterTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module):
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)
-        from unstuck.watcher import start_in_child
+        from unstuck.watcher.session import start_in_child
 
         start_in_child(self.asked)
 

@@ -1,0 +1,197 @@
+"""From a sick case to a proven cure: watch it, diagnose it, try its treatments, report.
+
+A case is found in `unstuck.cases` by its folder; nothing here knows any of them by name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+
+import numpy as np
+from rich.console import Console
+
+from unstuck import cases
+from unstuck.diagnose import diagnose
+from unstuck.load import load_all
+from unstuck.records import Diagnosis, Run, Treatment, Trial, Verdict
+from unstuck.report import html, terminal
+from unstuck.report.pictures import Pictures
+from unstuck.source import UnreadableRunError
+from unstuck.watcher import launch
+
+PICTURE_ROWS = 4
+
+
+class UnknownCaseError(ValueError):
+    """There is no case of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of a case: the diagnosis, the trial, the diagnosis after the best treatment."""
+
+    before: Diagnosis
+    trial: Trial | None
+    after: Diagnosis | None
+    report: Path
+
+
+def names() -> dict[str, str]:
+    """Every case with the first line of what it is about."""
+    found = {}
+    for module in iter_modules(cases.__path__):
+        text = import_module(f"{cases.__name__}.{module.name}").__doc__ or ""
+        found[module.name] = text.strip().splitlines()[0] if text.strip() else ""
+    return found
+
+
+def part(case: str, name: str) -> ModuleType:
+    """A module of a case, such as its `faults`; UnknownCaseError where there is no such case."""
+    if case not in names():
+        known = ", ".join(names())
+        raise UnknownCaseError(f"there is no case {case!r}; there are: {known}")
+    try:
+        return import_module(f"{cases.__name__}.{case}.{name}")
+    except ImportError as error:
+        raise UnknownCaseError(
+            f"case {case} cannot be used ({error}); install `pip install 'unstuck[cases]'`"
+        ) from None
+
+
+def watched(case: str, arguments: Sequence[str], directory: Path) -> int:
+    """Train a case as a watched child process; its exit status."""
+    module = part(case, "train").__name__
+    env = launch.environment(
+        directory, name=f"{case} {' '.join(arguments)}"[:100], recipe=launch.recipe_of(arguments)
+    )
+    return launch.run(launch.python_command(["-m", module, *arguments]), env)
+
+
+def run_of(directory: Path) -> Run:
+    """The recorded run, or UnreadableRunError where the script never trained."""
+    try:
+        run = load_all(directory)[0]
+    except UnreadableRunError:
+        if directory.exists():
+            raise
+        run = Run({})
+    if not any(name.startswith(("loss/", "lr/")) for name in run.series):
+        raise UnreadableRunError(
+            "the script never trained: no backward pass and no optimizer step was seen, "
+            "so there is nothing to diagnose"
+        )
+    return run
+
+
+def prove(case: str, preset: str, *, seeds: Sequence[int], seed: int, out: Path) -> Proof:
+    """Watch, diagnose, try what answers the causes, and write `out/report.html`.
+
+    Finished parts of an earlier, interrupted call in the same folder are used again.
+    """
+    console = Console(highlight=False)
+    console.rule(f"1. {case}, preset {preset}, watched")
+    before = _recorded(case, ["--preset", preset, "--seed", str(seed)], out / "before")
+    diagnosis = diagnose(before)
+    console.rule("2. Diagnosis")
+    treatments = _answering(case, diagnosis)
+    terminal.print_diagnosis(diagnosis, console, treatments)
+    trial, after = None, None
+    if treatments:
+        console.rule(f"3. {len(treatments)} treatments tried, paired over {len(seeds)} seeds")
+        trial = _trial(case, preset, treatments, seeds, diagnosis, out / "trial")
+        terminal.print_trial(trial, console)
+        best = best_of(trial)
+        if best is not None:
+            console.rule(f"4. The run again, with {best.treatment.name}")
+            words = [f"{key}={value}" for key, value in best.treatment.changes.items()]
+            chosen = [w for word in words for w in ("--set", word)]
+            arguments = ["--preset", preset, "--seed", str(seed), *chosen]
+            after = diagnose(_recorded(case, arguments, out / "after"))
+            terminal.print_diagnosis(after, console)
+    report = html.write(
+        out / "report.html",
+        diagnosis,
+        trial=trial,
+        treatments=treatments,
+        pictures=_pictures(out),
+        title=f"{case}: {preset}",
+        command=f"unstuck case prove {case} --preset {preset} --seed {seed}",
+    )
+    return Proof(diagnosis, trial, after, report)
+
+
+def best_of(trial: Trial) -> Verdict | None:
+    """The proven treatment with the largest effect, if any is proven."""
+    helped = [v for v in trial.verdicts if v.word == "helped"]
+    return max(helped, key=lambda v: v.effect) if helped else None
+
+
+def _recorded(case: str, arguments: list[str], directory: Path) -> Run:
+    done = directory / "done"
+    if not done.exists():
+        if directory.exists():  # an interrupted run: keep it aside rather than mix the two
+            directory.rename(
+                launch.new_directory(f"{directory.name}-interrupted", directory.parent)
+            )
+        status = watched(case, [*arguments, "--out", str(directory / "output")], directory)
+        if status:
+            raise UnreadableRunError(f"training of case {case} ended with exit status {status}")
+        done.write_text(" ".join(arguments) + "\n")
+    return run_of(directory)
+
+
+def _answering(case: str, diagnosis: Diagnosis) -> tuple[Treatment, ...]:
+    codes = {cause.finding.code for cause in diagnosis.causes}
+    known: tuple[Treatment, ...] = part(case, "faults").TREATMENTS
+    return tuple(t for t in known if codes & set(t.answers))
+
+
+def _trial(
+    case: str,
+    preset: str,
+    treatments: tuple[Treatment, ...],
+    seeds: Sequence[int],
+    diagnosis: Diagnosis,
+    out: Path,
+) -> Trial:
+    from unstuck.trials import trial  # scipy's statistics take a while to load
+
+    train = part(case, "train")
+    recipe = part(case, "recipe")
+    return trial(
+        f"{train.__name__}:train",
+        recipe.PRESETS[preset].flat(),
+        treatments,
+        metric=train.METRIC,
+        higher_is_better=train.HIGHER_IS_BETTER,
+        unit=train.UNIT,
+        margin=train.MARGIN,
+        seeds=list(seeds),
+        name=f"{case}-{preset}",
+        finding=diagnosis.causes[0].finding.code,
+        out=out,
+    )
+
+
+def _pictures(out: Path) -> Pictures | None:
+    """Input, prediction before, prediction after, target of the same held-out samples."""
+    files = [out / part / "output" / "held_out.npz" for part in ("before", "after")]
+    if not files[0].exists():
+        return None
+    before = np.load(files[0], allow_pickle=False)
+    after = np.load(files[1], allow_pickle=False) if files[1].exists() else None
+    columns = {"input": before["input"], "prediction before": before["prediction"]}
+    if after is not None:
+        columns["prediction after"] = after["prediction"]
+    columns["target"] = before["target"]
+    top = float(np.quantile(before["target"].astype(np.float32), 0.999)) or 1.0
+
+    def grey(picture: np.ndarray) -> np.ndarray:
+        return (np.clip(picture.astype(np.float32) / top, 0, 1) * 255).astype(np.uint8)
+
+    count = min(PICTURE_ROWS, len(before["input"]))
+    rows = tuple(tuple(grey(c[i]) for c in columns.values()) for i in range(count))
+    return Pictures(tuple(columns), rows)

@@ -1,0 +1,175 @@
+"""The command line: one function a command.
+
+Exit status: 0 all well; 1 findings at or above `--fail-on`; 2 bad input, in one clear line.
+A watched script keeps its own exit status.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from unstuck import catalog
+from unstuck.cli_case import case_group
+from unstuck.cli_options import ScriptCommand, numbered, report_options, show, status_of
+from unstuck.diagnose import diagnose
+from unstuck.load import load_all
+from unstuck.records import Scalar
+from unstuck.source import UnreadableRunError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="unstuck")
+def main() -> None:
+    """Find out why a training run is stuck, name the cause, and prove the fix."""
+
+
+@main.command(cls=ScriptCommand, name="run")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory (default: a new one).")
+@click.option("--latent", "latents", multiple=True, help="A module whose output is a code.")
+@click.option("--change", "changes", multiple=True, help="lr/OPTIMIZER=x0.1, weight/LOSS/TERM=2")
+@report_options
+@click.argument("script", nargs=-1, type=click.UNPROCESSED)
+def run_command(
+    script: tuple[str, ...],
+    out: Path | None,
+    latents: tuple[str, ...],
+    changes: tuple[str, ...],
+    html_file: Path | None,
+    json_file: Path | None,
+    fail_on: str | None,
+) -> None:
+    """Watch an unchanged script (SCRIPT.py ARGS... or -m MODULE ARGS...), then diagnose it."""
+    from unstuck.casework import run_of
+    from unstuck.watcher import launch
+
+    name = _script_name(script)
+    directory = out or launch.new_directory(name)
+    if (directory / "run.sqlite").exists():
+        raise click.ClickException(f"{directory} already holds a run; give another --out")
+    arguments = list(script[2:] if script[0] == "-m" else script[1:])
+    env = launch.environment(
+        directory,
+        _pairs(changes),
+        name,
+        recipe=launch.recipe_of(arguments),
+        latents=latents,
+    )
+    status = launch.run(launch.python_command(script), env)
+    try:
+        diagnosis = diagnose(run_of(directory))
+    except UnreadableRunError as error:
+        click.echo(f"unstuck: {error}", err=True)
+        sys.exit(status or 2)
+    if status:
+        click.echo(f"unstuck: {name} ended with exit status {status}; up to then:", err=True)
+    show(diagnosis, html_file, json_file, to_stderr=True, command=f"unstuck run {name}")
+    click.echo(f"unstuck: recorded in {directory}", err=True)
+    sys.exit(status or status_of(diagnosis, fail_on))
+
+
+@main.command(name="diagnose")
+@click.argument("path", type=click.Path(path_type=Path))
+@report_options
+def diagnose_command(
+    path: Path, html_file: Path | None, json_file: Path | None, fail_on: str | None
+) -> None:
+    """Diagnose the run recorded at PATH."""
+    runs = load_all(path)
+    worst = 0
+    for i, run in enumerate(runs):
+        if len(runs) > 1:
+            click.echo(f"{run.name}:" if i == 0 else f"\n{run.name}:")
+        diagnosis = diagnose(run)
+        show(
+            diagnosis,
+            numbered(html_file, i, len(runs)),
+            numbered(json_file, i, len(runs)),
+            command=f"unstuck diagnose {path}",
+        )
+        worst = max(worst, status_of(diagnosis, fail_on))
+    sys.exit(worst)
+
+
+@main.command(name="series")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def series_command(path: Path, as_json: bool) -> None:
+    """Print every series of the run at PATH, and how it was read."""
+    from unstuck.report import as_json as report_json
+    from unstuck.report import terminal
+
+    for run in load_all(path):
+        if as_json:
+            click.echo(report_json.series_dumps(run))
+        else:
+            terminal.print_series(run)
+
+
+@main.command(name="explain")
+@click.argument("code")
+def explain_command(code: str) -> None:
+    """Show the page of a pathology (a code such as COL004, or its name), remedy or probe."""
+    from unstuck.report.explain import print_explain
+
+    for detector in catalog.detectors():
+        if code.upper() == detector.code or code.lower() == detector.name:
+            print_explain(detector.page)
+            return
+    for remedy in catalog.remedies():
+        if code.lower() == remedy.name:
+            print_explain(remedy.page)
+            return
+    codes = ", ".join(d.code for d in catalog.detectors())
+    raise click.ClickException(f"no pathology or remedy is called {code!r}; codes: {codes}")
+
+
+@main.command(name="trial")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; an unfinished one resumes.")
+@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time (default: cores).")
+def trial_command(spec: Path, out: Path | None, workers: int | None) -> None:
+    """Try the treatments of SPEC.toml in paired runs and give a verdict on each."""
+    from unstuck.report import terminal
+    from unstuck.trials import run_spec
+
+    terminal.print_trial(run_spec(spec, out=out, workers=workers))
+
+
+def _script_name(script: tuple[str, ...]) -> str:
+    if not script:
+        raise click.UsageError("give a script: unstuck run train.py ARGS...")
+    if script[0] == "-m":
+        if len(script) < 2:
+            raise click.UsageError("-m needs a module: unstuck run -m package.train ARGS...")
+        return script[1].rsplit(".", 1)[-1]
+    if not Path(script[0]).is_file():
+        raise click.ClickException(f"there is no script {script[0]}")
+    return Path(script[0]).stem
+
+
+def _pairs(changes: tuple[str, ...]) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise click.UsageError(f"--change {change!r}: give NAME=VALUE")
+        found[name] = value
+    return found
+
+
+main.add_command(case_group)
+
+
+def entry() -> None:
+    """The `unstuck` command: bad input ends in one line and exit status 2."""
+    try:
+        main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except (click.ClickException, ValueError, OSError) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"unstuck: {' '.join(text.split())[:1000]}", err=True)
+        sys.exit(2)

@@ -1,0 +1,85 @@
+"""`unstuck case ...`: the reference systems from the command line."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from unstuck.cli_options import ScriptCommand, report_options, show, status_of
+from unstuck.diagnose import diagnose
+
+
+@click.group(name="case")
+def case_group() -> None:
+    """The reference systems: list, run, diagnose, prove."""
+
+
+@case_group.command(name="list")
+def case_list() -> None:
+    """Print every case."""
+    from unstuck import casework
+
+    for name, about in casework.names().items():
+        click.echo(f"{name:<12} {about}")
+
+
+@case_group.command(name="run", cls=ScriptCommand)
+@click.option("--record", type=click.Path(path_type=Path), help="Run directory.")
+@report_options
+@click.argument("case", nargs=-1, type=click.UNPROCESSED)
+def case_run(
+    case: tuple[str, ...],
+    record: Path | None,
+    html_file: Path | None,
+    json_file: Path | None,
+    fail_on: str | None,
+) -> None:
+    """Train CASE watched, then diagnose it: CASE [--preset P] [--config FILE.json] ..."""
+    from unstuck import casework
+    from unstuck.watcher import launch
+
+    if not case:
+        raise click.UsageError("give a case; `unstuck case list` shows them")
+    name, *arguments = case
+    casework.part(name, "train")
+    directory = record or launch.new_directory(name)
+    status = casework.watched(name, arguments, directory)
+    if status:
+        sys.exit(status)
+    diagnosis = diagnose(casework.run_of(directory))
+    show(diagnosis, html_file, json_file, command=f"unstuck case run {' '.join(case)}")
+    click.echo(f"recorded in {directory}")
+    sys.exit(status_of(diagnosis, fail_on))
+
+
+@case_group.command(name="diagnose", cls=ScriptCommand)
+@click.argument("case", nargs=-1, type=click.UNPROCESSED)
+def case_diagnose(case: tuple[str, ...]) -> None:
+    """Examine CASE's trained model with the case's own tools: CASE ARGS..."""
+    from unstuck import casework
+    from unstuck.watcher import launch
+
+    if not case:
+        raise click.UsageError("give a case; `unstuck case list` shows them")
+    module = casework.part(case[0], "diagnose").__name__
+    command = launch.python_command(["-m", module, *case[1:]])
+    sys.exit(launch.run(command, os.environ))
+
+
+@case_group.command(name="prove")
+@click.argument("case")
+@click.option("--preset", default="notes", show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Seed of the run that is diagnosed.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=2))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; an unfinished one resumes.")
+def case_prove(case: str, preset: str, seed: int, seeds: int, out: Path | None) -> None:
+    """Watch CASE, diagnose it, try its treatments in a paired trial, and write a report."""
+    from unstuck import casework
+
+    presets = casework.part(case, "recipe").PRESETS
+    if preset not in presets:
+        raise click.ClickException(f"no preset {preset!r}; there are: {', '.join(presets)}")
+    folder = out or Path("runs") / f"prove-{case}-{preset}"
+    proof = casework.prove(case, preset, seeds=range(seed, seed + seeds), seed=seed, out=folder)
+    click.echo(f"report: {proof.report}")

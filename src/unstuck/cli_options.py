@@ -1,0 +1,72 @@
+"""What several commands share: where a script's own words begin, and how a diagnosis is shown."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unstuck.prescribe import prescribe
+from unstuck.records import SEVERITIES, Diagnosis
+
+SEVERITY = click.Choice(SEVERITIES)
+
+
+class ScriptCommand(click.Command):
+    """A command whose options end where a script's own command line begins."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = {o: p for p in self.params if isinstance(p, click.Option) for o in p.opts}
+        i = 0
+        while i < len(args):
+            word, equals, _ = args[i].partition("=")
+            option = options.get(word)
+            if word == "-m" or word == "--" or (option is None and word != "--help"):
+                break
+            i += 1 if equals or option is None or option.is_flag else 2
+        if i < len(args) and args[i].startswith("--") and args[i] != "--":
+            raise click.NoSuchOption(args[i], ctx=ctx)
+        rest = args[i + 1 :] if i < len(args) and args[i] == "--" else args[i:]
+        return super().parse_args(ctx, [*args[:i], "--", *rest])
+
+
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--html`, `--json` and `--fail-on`, alike for every command that ends in a diagnosis."""
+    for option in (
+        click.option("--fail-on", type=SEVERITY, help="Exit with 1 on findings this bad."),
+        click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write JSON."),
+        click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write HTML."),
+    ):
+        command = option(command)
+    return command
+
+
+def show(
+    diagnosis: Diagnosis,
+    html_file: Path | None,
+    json_file: Path | None,
+    *,
+    to_stderr: bool = False,
+    command: str = "",
+) -> None:
+    from rich.console import Console
+
+    from unstuck.report import as_json, html, terminal
+
+    treatments = prescribe(diagnosis)
+    terminal.print_diagnosis(diagnosis, Console(stderr=to_stderr, highlight=False), treatments)
+    if html_file:
+        html.write(html_file, diagnosis, treatments=treatments, command=command)
+    if json_file:
+        as_json.write(json_file, diagnosis)
+
+
+def status_of(diagnosis: Diagnosis, fail_on: str | None) -> int:
+    severity = next((s for s in SEVERITIES if s == fail_on), None)
+    return 1 if severity and diagnosis.at_least(severity) else 0
+
+
+def numbered(file: Path | None, index: int, count: int) -> Path | None:
+    if file is None or count == 1:
+        return file
+    return file.with_stem(f"{file.stem}-{index + 1}")

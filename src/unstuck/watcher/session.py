@@ -1,0 +1,108 @@
+"""Who is being watched: `watch` for a loop you write, `start_in_child` for `unstuck run`."""
+
+import atexit
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
+from torch.optim import Optimizer
+
+from unstuck.records import Scalar
+from unstuck.watcher.attach import Watcher
+from unstuck.watcher.launch import new_directory
+
+_active: Watcher | None = None
+
+
+def watch(
+    models: nn.Module | Mapping[str, nn.Module] | None = None,
+    optimizers: Optimizer | Mapping[str, Optimizer] | None = None,
+    *,
+    out: str | Path | None = None,
+    name: str = "",
+    recipe: Mapping[str, Scalar] | None = None,
+    latents: Sequence[str] = (),
+    changes: Mapping[str, Scalar] | None = None,
+) -> Watcher:
+    """Record a training loop: `with unstuck.watch(model, optimizer) as run: ...`.
+
+    `models` and `optimizers` may be dicts that name them; what is left out is found by itself.
+    `out` is the run directory (default `runs/<name>-<time>`, or under `UNSTUCK_RUNS`); `latents`
+    names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment).
+    Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
+
+    Raises RuntimeError when another recording is under way, FileExistsError when `out` already
+    holds a run, ValueError for a malformed change.
+    """
+    global _active
+    named_models = {"model": models} if isinstance(models, nn.Module) else dict(models or {})
+    if isinstance(optimizers, Optimizer):
+        optimizers = {"optimizer": optimizers}
+    if _active is not None and _active.joinable:
+        _active.add(named_models)
+        return _active
+    if _active is not None and _active.attached:
+        raise RuntimeError("a run is being watched already; close it before watching another")
+    script = Path(sys.argv[0] or "python").stem or "python"
+    directory = Path(out) if out is not None else new_directory(name or script)
+    _active = Watcher(
+        directory,
+        name=name or script,
+        recipe=recipe or {},
+        models=named_models,
+        optimizers=optimizers or {},
+        latents=tuple(latents),
+        changes=changes or {},
+    )
+    _active.attach()
+    return _active
+
+
+def log(**metrics: float) -> None:
+    """Record metrics of the running step, `val_loss=...` for the validation split.
+
+    Does nothing where no run is being watched, so that it can stay in a script.
+    """
+    if _active is not None and _active.attached:
+        _active.log(**metrics)
+
+
+def note(facts: Mapping[str, Scalar]) -> None:
+    """Record what is known once (a probe's result, a setting). Nothing happens unwatched."""
+    if _active is not None and _active.attached:
+        _active.note(facts)
+
+
+def start_in_child(asked: str) -> None:
+    """Attach as `unstuck run` asked for; called when a watched script has imported torch."""
+    global _active
+    wanted = json.loads(asked)
+    try:
+        _active = Watcher(
+            Path(wanted["directory"]),
+            name=wanted["name"],
+            recipe={"command": " ".join(sys.argv)} | wanted["recipe"],
+            models={},
+            optimizers={},
+            latents=tuple(wanted["latents"]),
+            changes=wanted["changes"],
+        )
+        _active.joinable = True
+        _active.attach()
+    except Exception as error:  # whatever it is, the script must run
+        print(f"unstuck: cannot record ({error}); the script runs unwatched", file=sys.stderr)
+        return
+    atexit.register(_finish, os.getpid())
+
+
+def _finish(process: int) -> None:
+    """The script has ended: say how, and close the record."""
+    if _active is None or os.getpid() != process:
+        return
+    error = getattr(sys, "last_value", None)
+    if error is not None:
+        _active.note({"exit/exception": f"{type(error).__name__}: {error}"[:1000]})
+    _active.close()
