@@ -138,10 +138,13 @@ def axis_label(name: str) -> str:
 
     >>> axis_label("lr/adam"), axis_label("latent/model.z/rms"), axis_label("metric/val/psnr")
     ('lr (dimensionless)', 'rms (dimensionless)', 'psnr (in its own unit)')
+    >>> axis_label("latent/model.z/batch_std / rms")  # worked out from two series
+    'batch_std / rms'
     """
-    entry, parts = meaning_of(name), name.split("/")
-    wide = entry is not None and entry.pattern.endswith("*") and parts[0] != "metric"
-    what, unit = clean(parts[0 if wide else -1], 40), unit_in_words(name)
+    entry, what = meaning_of(name), name.partition("/")[0]
+    if entry is None or not entry.pattern.endswith("*") or what == "metric":
+        what = " ".join(word.rpartition("/")[2] or word for word in name[:1000].split(" "))
+    what, unit = clean(what, 40), unit_in_words(name)
     return f"{what} ({unit})" if unit else what
 
 
