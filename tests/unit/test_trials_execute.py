@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import unstuck
-from unstuck.trials import PlanError, load_trial, run_spec
+from unstuck.trials import PlanError, ledger, load_trial, run_spec
 from unstuck.trials.execute import cores
 
 BASE = {"lr": 0.02, "steps": 40, "fails": ""}
@@ -141,6 +141,15 @@ def test_results_of_another_plan_are_refused_and_torn_lines_redone(tmp_path):
         load_trial(tmp_path)
 
 
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    with (
+        ledger.held(tmp_path),
+        pytest.raises(PlanError, match="is being run by another process"),
+    ):
+        trial(tmp_path, {"faster": {"lr": 0.3}}, seeds=1)
+    assert len(trial(tmp_path, {"faster": {"lr": 0.3}}, seeds=1).outcomes) == 2
+
+
 SLOW = """
     import os, random, sys, time
     from pathlib import Path
@@ -239,7 +248,7 @@ FIT = """
     lr, seed = float(sys.argv[2]), int(sys.argv[3])
     if lr < 0:
         print("val.loss: 0.5")
-        sys.exit("fit.py: the learning rate must be positive")
+        sys.exit("fit.py: the learning rate must be \\33[31mpositive\\33[0m")
     random.seed(seed)
     for epoch in range(3):
         value = (1 - lr) ** epoch + 0.01 * lr * random.random()
@@ -262,7 +271,7 @@ def test_a_command_is_tried_as_a_spec_says(tmp_path, monkeypatch):
     assert effects["faster"] == pytest.approx(0.9**2 - 0.1**2, abs=0.01)
     assert effects["json"] == pytest.approx(0.9**2 - 0.5**2, abs=0.01)
     errors = {o.error for o in result.outcomes if o.arm == "bad"}
-    assert errors == {"fit.py: the learning rate must be positive"}
+    assert errors == {"fit.py: the learning rate must be  [31mpositive [0m"}
     (folder,) = (tmp_path / "mine").iterdir()
     assert load_trial(folder) == result
     (tmp_path / "fit.py").unlink()

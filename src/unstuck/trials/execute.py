@@ -5,8 +5,8 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -28,16 +28,37 @@ def execute(
     Raises PlanError for a folder with another plan, or where no run can work; KeyboardInterrupt,
     with every process stopped, on Ctrl-C and on being asked to end.
     """
-    ledger.begin(folder, plan, subject)
-    done = list(ledger.outcomes(folder, plan))
-    finished = {(o.arm, o.seed) for o in done}
-    everything = _jobs(plan, folder)
-    todo = [job for job in everything if (job.arm, job.seed) not in finished]
-    workers = min(workers, len(everything))
+    with ledger.held(folder):
+        ledger.begin(folder, plan, subject)
+        done = list(ledger.outcomes(folder, plan))
+        finished = {(run.arm, run.seed) for run in done}
+        jobs = _jobs(plan, folder)
+        todo = [job for job in jobs if (job.arm, job.seed) not in finished]
+        workers = min(workers, len(jobs))
+        runs = _finished_runs(todo, subject, plan.metric, workers)
+        with progress, closing(runs):
+            progress.begin(done, len(todo), workers)
+            for run in runs:
+                ledger.append(folder, run)
+                done.append(run)
+                progress.finished(run)
+        if len(done) < len(jobs):
+            message = (
+                f"stopped after {len(done)} of {len(jobs)} runs; to resume, run the same trial "
+                f"again with out={str(folder)!r}"
+            )
+            progress.say(message)
+            raise KeyboardInterrupt(message)
+    return ledger.in_order(plan, done)
+
+
+def _finished_runs(
+    todo: list[Job], subject: Subject, metric: str, workers: int
+) -> Generator[Outcome, None, None]:
+    """Outcomes as the runs end, `workers` at a time; stops early when asked to."""
     threads = max(1, cores() // workers)
     running: list[Running] = []
-    with _deferred_interrupts() as interrupted, progress:
-        progress.begin(done, len(todo), workers)
+    with _deferred_interrupts() as interrupted:
         try:
             while (todo or running) and not interrupted:
                 while todo and len(running) < workers:
@@ -45,19 +66,9 @@ def execute(
                 time.sleep(POLL)
                 for run in [r for r in running if r.process.poll() is not None]:
                     running.remove(run)
-                    done.append(outcome(run, subject, plan.metric))
-                    ledger.append(folder, done[-1])
-                    progress.finished(done[-1])
+                    yield outcome(run, subject, metric)
         finally:
             stop(running)
-        if todo or running:
-            message = (
-                f"stopped after {len(done)} of {len(everything)} runs; to resume, run the same "
-                f"trial again with out={str(folder)!r}"
-            )
-            progress.say(message)
-            raise KeyboardInterrupt(message)
-    return ledger.in_order(plan, done)
 
 
 def cores() -> int:

@@ -15,9 +15,7 @@ pair give the interval [0, 0]; equal differences other than zero are tested by t
 (p = 2^(1 - n)), unless the metric does not depend on the seed at all, which is one observation
 however often it is repeated. A failed run takes its pair out of the comparison and into the note.
 
-References: Holm, A simple sequentially rejective multiple test procedure, 1979; power of the
-t-test by the noncentral t distribution (Cohen, Statistical Power Analysis, 1988); equivalence by
-two one-sided tests (Schuirmann, 1987).
+Reference: Holm, A simple sequentially rejective multiple test procedure, 1979.
 """
 
 import math
@@ -29,9 +27,9 @@ from scipy import special
 
 from unstuck.records import Floats, Outcome, Plan, Treatment, Verdict, VerdictWord
 from unstuck.trials.plan import BASELINE
+from unstuck.trials.power import MOST_PAIRS, pairs_needed
+from unstuck.trials.power import power as power
 
-POWER = 0.8  # Cohen's convention for a study worth doing
-MOST_PAIRS = 1000  # beyond this, "more pairs" is no advice anyone can follow
 SAME = 2.0**-22  # relative spread that is rounding: two units in the last place of a float32
 
 Arm = dict[int, Outcome]  # the runs of one arm by seed
@@ -50,20 +48,6 @@ def judge(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
             plan.treatments, samples, adjusted, levels, strict=True
         )
     )
-
-
-def power(pairs: int, d: float, alpha: float = 0.05) -> float:
-    """Chance that a two-sided paired t-test sees a true effect of `d` standard deviations.
-
-    >>> round(power(5, 1.0), 2), round(power(5, 2.0), 2), round(power(10, 1.0), 2)
-    (0.4, 0.91, 0.8)
-    """
-    if pairs < 2:
-        return 0.0
-    limit = special.stdtrit(pairs - 1, 1 - alpha / 2)
-    above = _beyond(pairs, abs(d), limit)
-    below = float(special.nctdtr(pairs - 1, abs(d) * math.sqrt(pairs), -limit))
-    return above + (below if math.isfinite(below) else 0.0)
 
 
 def holm(p: Sequence[float], alpha: float) -> tuple[list[float], list[float]]:
@@ -189,43 +173,16 @@ def _word(low: float, high: float, margin: float) -> VerdictWord:
 
 
 def further_pairs(sample: Sample, level: float, margin: float) -> int | None:
-    """Further pairs that would settle the verdict with power `POWER`, if the observed effect and
-    spread are the true ones: by an effect seen, or by equivalence where it is within the margin.
-    None: more than `MOST_PAIRS`, or unknown.
+    """Further pairs that would settle the verdict, if the observed effect and spread are the true
+    ones. None: more than `MOST_PAIRS`, or unknown.
     """
     pairs = sample.differences.size
     if pairs < 2 or sample.seedless:
         return None
     if not sample.spread:
         return max(1, math.floor(1 - math.log2(level)) + 1 - pairs)
-    d, room = sample.effect / sample.spread, margin / sample.spread
-
-    def settles(n: int) -> bool:
-        return power(n, d, level) >= POWER or _equivalence_power(n, d, room, level) >= POWER
-
-    if not settles(MOST_PAIRS):
-        return None
-    low, high = pairs, MOST_PAIRS  # power grows with the pairs: bisect
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if settles(middle) else (middle, high)
-    return high - pairs
-
-
-def _equivalence_power(pairs: int, d: float, room: float, level: float) -> float:
-    """Chance that the whole interval lies within +-room (in standard deviations), from below."""
-    if abs(d) >= room:
-        return 0.0
-    limit = special.stdtrit(pairs - 1, 1 - level / 2)
-    return max(0.0, _beyond(pairs, room - d, limit) + _beyond(pairs, room + d, limit) - 1)
-
-
-def _beyond(pairs: int, d: float, limit: float) -> float:
-    """P(t > limit) for a paired t with true effect d; the limit far below d is certainty."""
-    below = float(special.nctdtr(pairs - 1, d * math.sqrt(pairs), limit))
-    if not math.isfinite(below):  # the series fails far out in the tail
-        below = 0.0 if d * math.sqrt(pairs) > limit else 1.0
-    return 1 - below
+    needed = pairs_needed(sample.effect / sample.spread, margin / sample.spread, level)
+    return None if needed is None else max(1, needed - pairs)
 
 
 def _finding(plan: Plan, baseline: Arm, arm: Arm) -> tuple[int | None, int | None]:

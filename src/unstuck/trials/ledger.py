@@ -5,9 +5,11 @@ results.jsonl  one line for each finished run, on the disk before the next one c
 arms/          job, output and recorded run of each arm and seed
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,20 @@ def write_whole(path: Path, text: str) -> None:
     half.replace(path)
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep the folder for this process alone. Raises PlanError where another one has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlanError(f"the trial in {folder} is being run by another process") from None
+        yield
+
+
 def begin(folder: Path, plan: Plan, subject: Subject) -> None:
     """Fix the plan on disk; once there is a result, make sure the folder holds this very plan."""
-    folder.mkdir(parents=True, exist_ok=True)
     intent = {
         "schema": SCHEMA,
         "plan": to_json(plan),

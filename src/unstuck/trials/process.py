@@ -109,7 +109,12 @@ def outcome(run: Running, subject: Subject, metric: str) -> Outcome:
             raise PlanError(f"the baseline ended well, but with {error}")
     elif not error and not math.isfinite(metrics[metric]):
         error = f"{metric} is {metrics[metric]}"
-    return Outcome(run.job.arm, run.job.seed, metrics, codes, seconds, error)
+    return Outcome(run.job.arm, run.job.seed, metrics, codes, seconds, _harmless(error))
+
+
+def _harmless(text: str) -> str:
+    """Text from a run, bounded and without control characters: it will be shown."""
+    return "".join(c if c.isprintable() else " " for c in text[:LONGEST_ERROR]).strip()
 
 
 def _environment(job: Job, subject: Subject, threads: int) -> dict[str, str]:
@@ -150,7 +155,7 @@ def _failure(status: int, folder: Path) -> str:
     with (folder / "stderr").open(encoding="utf-8", errors="replace") as file:
         for line in _lines(file):
             last = line.strip() or last
-    return last[:LONGEST_ERROR] or f"exit status {status}"
+    return last or f"exit status {status}"
 
 
 def _printed(file: Path, metric: str) -> dict[str, float]:
