@@ -53,11 +53,11 @@ class Losses:
         loss = root
         if closely or changed or not self._is_root.get(name, False):
             terms = discover(root, name, named_scalars(frame))
+            self._is_root[name] = terms.loss is root
+            root, terms = reweighted(root, terms, changed)
             loss = terms.loss
-            self._is_root[name] = loss is root
             if closely:
                 self._record(name, terms)
-            root = reweighted(root, terms, changed)
         self._recorder.loss(name, loss)
         self._modules.forget_latents()
         return root
