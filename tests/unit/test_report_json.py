@@ -85,6 +85,12 @@ def test_numbers_survive_the_round_trip():
     }
 
 
+def test_the_series_alone_are_those_of_the_report():
+    told = json.loads(as_json.series_dumps(sample.run()))
+    assert told == as_json.to_dict(sample.diagnosis())["run"]
+    assert {s["name"] for s in told["series"]} == set(sample.run().series)
+
+
 def test_what_is_not_finite_is_told_in_words():
     told = as_json.to_dict(*with_bad_numbers())
     assert told["run"]["recipe"] == {"lr": "NaN", "amp": True}

@@ -111,7 +111,7 @@ def test_a_million_gaps_stay_a_small_drawing():
 def test_tick_labels_differ_and_do_not_overlap(low, high, most):
     scale = fitted(np.array([low, high]), 0.0, 600.0)
     ticks = scale.spaced_ticks(most)
-    assert 1 <= len(ticks) <= most + 2
+    assert 1 <= len(ticks) <= max(most + 1, 5)
     assert len({label for _, label in ticks}) == len(ticks)
     for (x, label), (next_x, next_label) in pairwise(ticks):
         assert next_x - x > (len(label) + len(next_label)) / 2 * CHARACTER

@@ -49,6 +49,11 @@ def dumps(diagnosis: Diagnosis, trial: Trial | None = None) -> str:
     return json.dumps(to_dict(diagnosis, trial), indent=2, allow_nan=False) + "\n"
 
 
+def series_dumps(run: Run) -> str:
+    """The run alone, as under `run` in a report: every series with role, unit, count, ends."""
+    return json.dumps(_run(run), indent=2, allow_nan=False)
+
+
 def write(path: Path | str, diagnosis: Diagnosis, trial: Trial | None = None) -> Path:
     """Write into `path`; a reader sees the old file or the new one. Raises OSError."""
     return atomic.write_text(path, dumps(diagnosis, trial))

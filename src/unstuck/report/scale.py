@@ -36,10 +36,11 @@ class Scale:
         return float(self(value))
 
     def ticks(self, most: int, whole: bool = False) -> list[tuple[float, str]]:
-        """(pixel, label) of at most `most` + 1 round values; `whole`: integers only."""
+        """(pixel, label) of about `most` round values; `whole`: integers only."""
         values = _decades(self.low, self.high, most) if self.log else []
-        if len(values) < 2:
-            values = _round_values(self.low, self.high, most, whole)
+        for count in (most, 2 * most, 4 * most):  # a coarse step may miss the range altogether
+            if len(values) < 2:
+                values = _round_values(self.low, self.high, count, whole)
         labels = _labels(values, self.log)
         return [(self.at(v), label) for v, label in zip(values, labels, strict=True)]
 
