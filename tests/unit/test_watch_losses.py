@@ -249,6 +249,6 @@ def test_changed_learning_rate_equals_the_change_written_into_the_script(tmp_pat
 
 @pytest.mark.parametrize("change", [{"lr": 1.0}, {"lr/o": "fast"}, {"weight/a": 1.0}])
 def test_malformed_change_is_refused_before_anything_is_written(change, tmp_path):
-    with pytest.raises(ValueError, match="lr|weight"):
+    with pytest.raises(ValueError, match=r"lr|weight"):
         unstuck.watch(out=tmp_path / "run", changes=change)
     assert not (tmp_path / "run").exists()
