@@ -112,7 +112,7 @@ def test_a_trial_that_could_never_work_stops_at_once(tmp_path, how, message):
     started = time.monotonic()
     with pytest.raises(PlanError, match=message):
         trial(tmp_path, {"a": {"lr": 1}}, baseline={**BASE, "fails": how}, seeds=400)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30  # all its runs take minutes
 
 
 def test_a_function_that_does_not_exist(tmp_path):
@@ -187,7 +187,7 @@ def test_an_interrupted_trial_resumes_where_it_stopped(tmp_path):
     wait_for(lambda: results.exists() and len(results.read_text().splitlines()) >= 2)
     wait_for(lambda: len(started(tmp_path)) >= 3)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode not in (0, None)
     assert "to resume, run the same trial again with out='trial'" in err
     finished = [json.loads(line) for line in results.read_text().splitlines()]
@@ -197,7 +197,7 @@ def test_an_interrupted_trial_resumes_where_it_stopped(tmp_path):
         assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
     (tmp_path / "log").unlink()
 
-    out, _ = driver(tmp_path).communicate(timeout=30)
+    out, _ = driver(tmp_path).communicate(timeout=60)
     names = {"baseline": "old", "new": "new"}
     redone = {(kind, int(seed)) for kind, seed, _ in started(tmp_path)}
     assert redone.isdisjoint({(names[o["arm"]], o["seed"]) for o in finished})
@@ -205,7 +205,7 @@ def test_an_interrupted_trial_resumes_where_it_stopped(tmp_path):
 
     uninterrupted = tmp_path / "other"
     uninterrupted.mkdir()
-    reference, _ = driver(uninterrupted).communicate(timeout=30)
+    reference, _ = driver(uninterrupted).communicate(timeout=60)
     assert out == reference and out.startswith("helped ")
 
 
@@ -214,7 +214,7 @@ def started(folder):
     return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def wait_for(condition, seconds=15):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
@@ -222,7 +222,7 @@ def wait_for(condition, seconds=15):
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path):
-    out, err = driver(tmp_path, guard="if True").communicate(timeout=20)
+    out, err = driver(tmp_path, guard="if True").communicate(timeout=60)
     assert "put the call of trial() under `if __name__ == '__main__':`" in err
     assert not out and not started(tmp_path)
 
