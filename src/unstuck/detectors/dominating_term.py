@@ -1,0 +1,103 @@
+"""LOS001 dominating-term: one term makes nearly all of a loss's gradient; another gets nowhere.
+
+## Why is this bad?
+The weights follow one goal only. The other term was given a weight, so it was meant to be pursued.
+
+## How it is detected
+For the last `LASTING` of the run one term's `gradient_share` stays above `DOMINATES`, while another
+term of the same loss that was not weighed down on purpose (its weight is at least `MEANT` of the
+dominating one's) still has `LEFT` or more of its value at the start. A large share of the *value*
+is no sign: an L1 x 100 beside an adversarial term is made so. Adversarial terms are not meant to
+fall and are not counted as getting nowhere.
+
+## Example
+>>> from unstuck import Run
+>>> def run(share, since=25, start=2.3, end=2.2, weight=0.7, name="label"):
+...     return Run.of(**{
+...         "term/loss/depth": [900.0, 850.0, 800.0] * 20,
+...         f"term/loss/{name}": [start] * 30 + [end] * 30,
+...         "weight/loss/depth": [5.0] * 60, f"weight/loss/{name}": [weight] * 60,
+...         "gradient_share/loss/depth": [0.9] * since + [share] * (60 - since),
+...         f"gradient_share/loss/{name}": [0.1] * since + [1 - share] * (60 - since)})
+>>> [finding.message for finding in dominating_term(run(0.999))]
+['term depth makes 99.9% of the gradient of loss since step 25; term label keeps 96% of its start']
+
+## Look-alikes
+A term that leaves the others a share, one that dominates for a while only, one beside a term that
+falls all the same, one beside a term weighed down on purpose, and one beside an adversary:
+
+>>> dominating_term(run(0.98))
+[]
+>>> dominating_term(run(0.999, since=35))
+[]
+>>> dominating_term(run(0.999, end=1.5))
+[]
+>>> dominating_term(run(0.999, weight=0.4))
+[]
+>>> dominating_term(run(0.999, name="adv"))
+[]
+
+## What to try
+`lower-term-weight`, `raise-term-weight`
+
+## References
+- Chen et al., GradNorm, 2018, <https://arxiv.org/abs/1711.02257>
+- Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty, 2018,
+  <https://arxiv.org/abs/1705.07115>
+"""
+
+import math
+from collections.abc import Iterator
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.games import ADVERSARIAL_TERM
+from unstuck.signals.levels import median, share_left
+from unstuck.signals.names import shown
+from unstuck.signals.spans import last_span_beyond, length
+from unstuck.signals.terms import Term, terms_by_loss
+
+DOMINATES = 0.995  # share; healthy sums of terms stayed below 0.98 (LOG.md)
+LASTING = 0.5  # share of the run
+LEFT = 0.8  # share of the start; terms that are pursued lost more (LOG.md)
+MEANT = 0.1  # of the dominating weight; regularisers are weighed below it on purpose
+
+
+@detector(
+    "LOS001",
+    needs=("term/*/*", "weight/*/*", "gradient_share/*/*"),
+    explains=("LOS002", "OPT004"),
+)
+def dominating_term(run: Run) -> Iterator[Finding]:
+    for terms in terms_by_loss(run, "gradient_share"):
+        for term in terms:
+            share = run.series[f"gradient_share/{term.loss}/{term.name}"]
+            span = last_span_beyond(share, ">", DOMINATES, at_least=LASTING * length(share))
+            others = [t for t in terms if t is not term and _gets_nowhere(t, term)]
+            if not span or not others:
+                continue
+            worst = max(others, key=_left)
+            yield Finding(
+                "LOS001",
+                where=f"{term.loss}/{term.name}",
+                message=(
+                    f"term {shown(term.name, 16)} makes {share.value[-1]:.1%} of the gradient of "
+                    f"{shown(term.loss, 16)} since step {span[0]}; "
+                    f"term {shown(worst.name, 16)} keeps {_left(worst):.0%} of its start"
+                ),
+                evidence=(Evidence(share, ">", DOMINATES, span),),
+            )
+
+
+def _left(term: Term) -> float:
+    values = term.series("term")
+    return share_left(values) if values is not None else math.nan
+
+
+def _gets_nowhere(term: Term, dominating: Term) -> bool:
+    """Whether a term that was meant to be pursued has kept its value."""
+    weight, other = term.series("weight"), dominating.series("weight")
+    if weight is None or other is None or ADVERSARIAL_TERM.search(term.name):
+        return False
+    meant = abs(median(weight)) >= MEANT * abs(median(other)) > 0
+    return meant and _left(term) > LEFT

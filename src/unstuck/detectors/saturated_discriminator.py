@@ -1,0 +1,95 @@
+"""ADV001 saturated-discriminator: the discriminator wins every step; the generator learns nothing.
+
+## Why is this bad?
+Where real and fake are told apart without error, the generator gets gradients that say only that
+it lost. Its other terms carry on alone.
+
+## How it is detected
+A discriminator's loss (by role, or a name like `d_loss`, `errD`, `loss_disc`, `critic_loss`) stays
+below `WON` times its start for the last `LASTING` of the run (medians over windows of steps), and
+what plays against it, the generator's adversarial term or else its loss, ends above `ROSE` times
+its start.
+
+## Example
+>>> from unstuck import Run
+>>> def run(d=0.01, adv=6.0, since=60, start=0.69):
+...     return Run.of(loss__d_loss=[start] * since + [d] * (100 - since),
+...                   term__g_loss__adv=[0.7] * since + [adv] * (100 - since),
+...                   loss__g_loss=[30.0] * 100)
+>>> [finding.message for finding in saturated_discriminator(run(0.05, 1.2))]
+['loss/d_loss is at 0.05, 7.2% of its start, since step 61, and term/g_loss/adv rose to 1.2']
+
+## Look-alikes
+A balanced game, a discriminator that leads while the generator follows, one that won for a while,
+and a critic whose loss is negative by nature:
+
+>>> saturated_discriminator(run(0.095, 1.2))
+[]
+>>> saturated_discriminator(run(0.05, 0.8))
+[]
+>>> saturated_discriminator(run(0.05, 1.2, since=75))
+[]
+>>> saturated_discriminator(run(d=-5.0, adv=4.0, start=-0.1))
+[]
+
+## What to try
+`lower-learning-rate`, `regularise-discriminator`, `update-discriminator-less`
+
+## References
+- Arjovsky & Bottou, Towards Principled Methods for Training GANs, 2017,
+  <https://arxiv.org/abs/1701.04862>
+- Mescheder, Geiger & Nowozin, Which Training Methods for GANs do actually Converge?, 2018,
+  <https://arxiv.org/abs/1801.04406>
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.games import ADVERSARIAL_TERM, discriminator_losses, generator_losses
+from unstuck.signals.levels import end_level, share_left, start_level
+from unstuck.signals.names import shown
+from unstuck.signals.spans import last_span_beyond, length
+from unstuck.signals.windows import in_windows
+
+WON = 0.1  # of its start; balanced games stayed above 0.3 (LOG.md)
+ROSE = 1.5  # times its start; TO DERIVE
+LASTING = 0.3  # share of the run; a lead that was lost again was shorter (LOG.md)
+
+
+@detector("ADV001", needs=("loss/*",), explains=("OPT003", "OPT004", "LOS001", "LOS002"))
+def saturated_discriminator(run: Run) -> Iterator[Finding]:
+    rivals = [s for s in _against(run) if share_left(s) > ROSE]
+    for series in discriminator_losses(run):
+        start, calm = start_level(series), in_windows(series)
+        won = last_span_beyond(calm, "<", WON * start, at_least=LASTING * length(calm))
+        if start <= 0 or not won or end_level(series) < 0 or not rivals:
+            continue
+        rival = max(rivals, key=share_left)
+        last = int(rival.step[-1])
+        end = Series(f"{rival.name} (last median)", rival.step[-1:], np.array([end_level(rival)]))
+        yield Finding(
+            "ADV001",
+            where=series.name,
+            message=(
+                f"{shown(series.name, 24)} is at {end_level(series):.2g}, "
+                f"{share_left(series):.1%} of its start, since step {won[0]}, "
+                f"and {shown(rival.name, 24)} rose to {end_level(rival):.2g}"
+            ),
+            evidence=(
+                Evidence(calm, "<", WON * start, won),
+                Evidence(end, ">", ROSE * start_level(rival), (last, last)),
+            ),
+            severity="error",
+        )
+
+
+def _against(run: Run) -> list[Series]:
+    """What plays against the discriminators: adversarial terms, or else the generators' losses."""
+    found: list[Series] = []
+    for loss in generator_losses(run):
+        terms = run.matching(f"term/{loss.name.split('/', 1)[1]}/*")
+        found += [t for t in terms if ADVERSARIAL_TERM.search(t.name.rsplit("/", 1)[1])] or [loss]
+    return found

@@ -1,0 +1,50 @@
+"""lower-learning-rate: take smaller steps, a third or a tenth of the present ones.
+
+## What it changes
+`lr/<optimizer>` of the optimizer the finding is about; of the discriminator's where the
+discriminator won; else of every optimizer of the run. The schedule keeps its shape.
+
+## What is expected
+A loss that jumped or climbed falls steadily; units that died stay alive; a discriminator that won
+every step leads by less.
+
+## When it does not help
+Where steps are already short (update ratios below 1e-3): the same fault then comes later. Where
+inputs are a hundred times too large, normalising them is the cure.
+
+## Origin
+- Goodfellow, Bengio & Courville, Deep Learning, 2016, section 11.4.1,
+  <https://www.deeplearningbook.org>
+
+>>> from unstuck import Finding, Run
+>>> run = Run.of(lr__adam=[0.3, 0.3])
+>>> [t.changes for t in lower_learning_rate(run, Finding("OPT001", "adam", "", ()))]
+[{'lr/adam': 'x0.3'}, {'lr/adam': 'x0.1'}]
+"""
+
+from collections.abc import Iterator
+
+from unstuck.records import Finding, Run, Treatment
+from unstuck.remedy import remedy
+from unstuck.signals.games import is_discriminators_optimizer
+
+FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rates are searched
+
+
+@remedy("OPT001", "OPT003", "NUM001", "ACT001", "ADV001", safety="changes-training")
+def lower_learning_rate(run: Run, finding: Finding) -> Iterator[Treatment]:
+    every = sorted({s.name.split("/")[1] for s in run.matching("lr/*")})
+    if finding.where in every:
+        chosen = [finding.where]
+    elif finding.code == "ADV001":
+        chosen = [name for name in every if is_discriminators_optimizer(name)]
+    else:
+        chosen = every
+    for factor in FACTORS if chosen else ():
+        yield Treatment(
+            name=f"learning rate of {' and '.join(chosen)} {factor}",
+            remedy="lower-learning-rate",
+            changes={f"lr/{name}": factor for name in chosen},
+            expectation="the loss falls steadily and ends below that of the untreated run",
+            answers=(finding.code,),
+        )
