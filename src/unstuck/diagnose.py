@@ -28,19 +28,32 @@ def arranged(findings: list[Finding], steps: int = 0) -> tuple[Cause, ...]:
     the severity of the worst they stand for, then by how much they explain, then by how early
     they began. `steps` is the length of the run.
     """
-    explains = explained_codes({f.code for f in findings})
+    direct = {d.code: d.explains for d in catalog.detectors()}
 
-    def explained(symptom: Finding, cause: Finding) -> bool:
+    def explains(cause: Finding, symptom: Finding) -> bool:
         return (
-            symptom.code in explains[cause.code]
+            symptom.code in direct.get(cause.code, ())
             and cause.since <= symptom.since + LATER * steps
             and not (cause.severity == "info" and symptom.severity != "info")
         )
 
-    roots = [f for f in findings if not any(explained(f, other) for other in findings)]
-    found = [Cause(r, tuple(f for f in findings if explained(f, r))) for r in roots]
-    found.sort(key=lambda c: (_worst(c), -len(c.symptoms), c.finding.since))
-    return tuple(_each_symptom_once(found))
+    below = {id(f): [s for s in findings if explains(f, s)] for f in findings}
+    explained = {id(s) for symptoms in below.values() for s in symptoms}
+    causes = [Cause(f, _reached(f, below)) for f in findings if id(f) not in explained]
+    causes.sort(key=lambda c: (_worst(c), -len(c.symptoms), c.finding.since))
+    return tuple(_each_symptom_once(causes))
+
+
+def _reached(cause: Finding, below: dict[int, list[Finding]]) -> tuple[Finding, ...]:
+    """What a cause explains, directly or through another of its symptoms."""
+    reached: dict[int, Finding] = {}
+    waiting = list(below[id(cause)])
+    while waiting:
+        finding = waiting.pop(0)
+        if id(finding) not in reached:
+            reached[id(finding)] = finding
+            waiting += below[id(finding)]
+    return tuple(reached.values())
 
 
 def _worst(cause: Cause) -> int:
@@ -54,14 +67,3 @@ def _each_symptom_once(causes: list[Cause]) -> Iterator[Cause]:
         mine = tuple(f for f in cause.symptoms if id(f) not in claimed)
         claimed |= {id(f) for f in mine}
         yield Cause(cause.finding, mine)
-
-
-def explained_codes(found: set[str]) -> dict[str, set[str]]:
-    """For each found code, the found codes it explains, directly or through another."""
-    direct = {d.code: set(d.explains) & found for d in catalog.detectors() if d.code in found}
-    reached = {code: set(direct.get(code, ())) for code in found}
-    for _ in found:
-        for code in found:
-            for other in tuple(reached[code]):
-                reached[code] |= reached[other]
-    return reached
