@@ -45,7 +45,7 @@ def arranged(findings: list[Finding], steps: int = 0) -> tuple[Cause, ...]:
 
 
 def _reached(cause: Finding, below: dict[int, list[Finding]]) -> tuple[Finding, ...]:
-    """What a cause explains, directly or through another of its symptoms."""
+    """What a cause explains, directly or through another of its symptoms; the worst first."""
     reached: dict[int, Finding] = {}
     waiting = list(below[id(cause)])
     while waiting:
@@ -53,7 +53,7 @@ def _reached(cause: Finding, below: dict[int, list[Finding]]) -> tuple[Finding, 
         if id(finding) not in reached:
             reached[id(finding)] = finding
             waiting += below[id(finding)]
-    return tuple(reached.values())
+    return tuple(sorted(reached.values(), key=lambda f: (SEVERITIES.index(f.severity), f.since)))
 
 
 def _worst(cause: Cause) -> int:
