@@ -1,0 +1,1 @@
+"""Cross-domain UNet for two MRI contrasts: a collapsed latent that looks like skip reliance."""
