@@ -5,8 +5,8 @@ steps whatever machine they ran on.
 """
 
 DENSE = 5  # first steps, each looked at: start-up faults show there
-LAYERS_EVERY = 20  # steps between looks at layers, over the first THIN_AFTER steps
-TERMS_EVERY = 60  # steps between extra backward passes by term; a multiple of LAYERS_EVERY
+LAYERS_EVERY = 16  # steps between looks at layers, over the first THIN_AFTER steps
+TERMS_EVERY = 48  # steps between extra backward passes by term; a multiple of LAYERS_EVERY
 THIN_AFTER = 2000  # from here on the distance doubles whenever the step count does
 
 

@@ -15,6 +15,7 @@ from unstuck.watcher.store import Batch, Reading
 
 # Rows of these weights are units with an activation of their own; of an embedding they are words.
 UNIT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+SAMPLE = 4096  # numbers of one output that are read: the spread is within some 1 % of the whole's
 TRANSPOSED_LAYERS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -69,14 +70,23 @@ def silent_units(gradient: Tensor, units: int) -> Tensor:
 
 
 def spread(output: Tensor) -> list[Tensor]:
-    """Mean and standard deviation of a layer's output, two scalars."""
-    variance, mean = torch.var_mean(output.detach().float(), correction=0)
+    """Mean and standard deviation of a layer's output, two scalars; of a large one, of a sample."""
+    x = output.detach()
+    if x.numel() > SAMPLE and x.ndim > 1:
+        x = x[:: -(-x.numel() // SAMPLE)]
+    if x.numel() > SAMPLE:
+        x = x.reshape(-1)[:: x.numel() // SAMPLE | 1]  # odd: no power-of-two axis is aliased
+    variance, mean = torch.var_mean(x.float(), correction=0)
     return [mean, variance.sqrt()]
 
 
 def latent_spread(latent: Tensor) -> list[Tensor]:
-    """Standard deviation over the batch (dimension 0) at fixed position, averaged; and the RMS."""
-    z = latent.detach().float()
+    """Standard deviation over the batch (dimension 0) at fixed position, averaged; and the RMS.
+
+    Of a latent with many positions, a regular part of them is read.
+    """
+    z = latent.detach().flatten(1)
+    z = z[:, :: max(1, z.shape[1] * min(z.shape[0], 64) // (16 * SAMPLE) | 1)][:1024].float()
     return [z.std(dim=0, correction=0).mean(), z.square().mean().sqrt()]
 
 
