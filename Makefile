@@ -1,0 +1,57 @@
+# Every target makes the environment it needs and is quick when nothing changed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# A plain `torch` pulls gigabytes of CUDA where there is no GPU; give TORCH=torch to have them.
+TORCH ?= torch==2.13.0
+SEED ?= 0
+SEEDS ?= 3
+JOBS ?= auto
+
+.PHONY: demo test check bench study-contrast study-demo docs screenshot corpus clean
+
+demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
+	@if [ -e demo/report.html ]; then rm -r demo; fi
+	$(BIN)/unstuck case prove contrast --preset notes --seed $(SEED) --seeds $(SEEDS) --out demo
+
+test: $(VENV)/.dev  ## all tests, in parallel
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+check: $(VENV)/.dev  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## the cost of being watched; the judge's error rates
+	$(BIN)/python bench/watch_overhead.py
+	$(BIN)/python scripts/simulate_trials.py
+
+study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 minutes)
+	$(BIN)/python -m unstuck.cases.contrast.study
+
+study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
+	$(BIN)/python scripts/study_demo.py
+
+corpus: $(VENV)/.dev  ## record tests/runs anew
+	$(BIN)/python scripts/record_runs.py
+
+docs: $(VENV)/.docs  ## the site, into site/
+	$(BIN)/python scripts/build_docs.py
+	$(BIN)/mkdocs build --strict --quiet
+
+screenshot: $(VENV)/.dev  ## the README's picture, from demo/report.html
+	$(BIN)/python scripts/screenshot_report.py demo/report.html docs/report.png --height 1500 --scale 1
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet $(TORCH)
+	@touch $@
+
+$(VENV)/.%: pyproject.toml $(VENV)/.torch
+	$(BIN)/pip install --quiet --editable ".[$*]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo runs site build

@@ -11,12 +11,13 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from unstuck import cases
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
-from unstuck.records import Diagnosis, Run, Treatment, Trial, Verdict
+from unstuck.records import Diagnosis, Recipe, Run, Treatment, Trial, Verdict
 from unstuck.report import html, terminal
 from unstuck.report.pictures import Pictures
 from unstuck.source import UnreadableRunError
@@ -86,14 +87,24 @@ def run_of(directory: Path) -> Run:
     return run
 
 
-def prove(case: str, preset: str, *, seeds: Sequence[int], seed: int, out: Path) -> Proof:
+def prove(
+    case: str,
+    preset: str,
+    *,
+    seeds: Sequence[int],
+    seed: int,
+    out: Path,
+    changes: Sequence[str] = (),
+) -> Proof:
     """Watch, diagnose, try what answers the causes, and write `out/report.html`.
 
-    Finished parts of an earlier, interrupted call in the same folder are used again.
+    `changes` are `key=value` words that change the preset. Finished parts of an earlier,
+    interrupted call in the same folder are used again.
     """
     console = Console(highlight=False)
     console.rule(f"1. {case}, preset {preset}, watched")
-    before = _recorded(case, ["--preset", preset, "--seed", str(seed)], out / "before")
+    words = ["--preset", preset, "--seed", str(seed), *_set(changes)]
+    before = _recorded(case, words, out / "before")
     diagnosis = diagnose(before)
     console.rule("2. Diagnosis")
     treatments = _answering(case, diagnosis)
@@ -101,15 +112,16 @@ def prove(case: str, preset: str, *, seeds: Sequence[int], seed: int, out: Path)
     trial, after = None, None
     if treatments:
         console.rule(f"3. {len(treatments)} treatments tried, paired over {len(seeds)} seeds")
-        trial = _trial(case, preset, treatments, seeds, diagnosis, out / "trial")
+        baseline = part(case, "recipe").made(
+            part(case, "recipe").PRESETS[preset].flat() | part(case, "command").changes_of(changes)
+        )
+        trial = _trial(case, baseline.flat(), treatments, seeds, diagnosis, out / "trial")
         terminal.print_trial(trial, console)
         best = best_of(trial)
         if best is not None:
             console.rule(f"4. The run again, with {best.treatment.name}")
-            words = [f"{key}={value}" for key, value in best.treatment.changes.items()]
-            chosen = [w for word in words for w in ("--set", word)]
-            arguments = ["--preset", preset, "--seed", str(seed), *chosen]
-            after = diagnose(_recorded(case, arguments, out / "after"))
+            chosen = [f"{key}={value}" for key, value in best.treatment.changes.items()]
+            after = diagnose(_recorded(case, [*words, *_set(chosen)], out / "after"))
             terminal.print_diagnosis(after, console)
     report = html.write(
         out / "report.html",
@@ -127,6 +139,10 @@ def best_of(trial: Trial) -> Verdict | None:
     """The proven treatment with the largest effect, if any is proven."""
     helped = [v for v in trial.verdicts if v.word == "helped"]
     return max(helped, key=lambda v: v.effect) if helped else None
+
+
+def _set(changes: Sequence[str]) -> list[str]:
+    return [word for change in changes for word in ("--set", change)]
 
 
 def _recorded(case: str, arguments: list[str], directory: Path) -> Run:
@@ -151,7 +167,7 @@ def _answering(case: str, diagnosis: Diagnosis) -> tuple[Treatment, ...]:
 
 def _trial(
     case: str,
-    preset: str,
+    baseline: Recipe,
     treatments: tuple[Treatment, ...],
     seeds: Sequence[int],
     diagnosis: Diagnosis,
@@ -160,17 +176,16 @@ def _trial(
     from unstuck.trials import trial  # scipy's statistics take a while to load
 
     train = part(case, "train")
-    recipe = part(case, "recipe")
     return trial(
         f"{train.__name__}:train",
-        recipe.PRESETS[preset].flat(),
+        baseline,
         treatments,
         metric=train.METRIC,
         higher_is_better=train.HIGHER_IS_BETTER,
         unit=train.UNIT,
         margin=train.MARGIN,
         seeds=list(seeds),
-        name=f"{case}-{preset}",
+        name=case,
         finding=diagnosis.causes[0].finding.code,
         out=out,
     )
@@ -189,8 +204,8 @@ def _pictures(out: Path) -> Pictures | None:
     columns["target"] = before["target"]
     top = float(np.quantile(before["target"].astype(np.float32), 0.999)) or 1.0
 
-    def grey(picture: np.ndarray) -> np.ndarray:
-        return (np.clip(picture.astype(np.float32) / top, 0, 1) * 255).astype(np.uint8)
+    def grey(picture: np.ndarray) -> NDArray[np.uint8]:
+        return np.asarray(np.clip(picture.astype(np.float32) / top, 0, 1) * 255, dtype=np.uint8)
 
     count = min(PICTURE_ROWS, len(before["input"]))
     rows = tuple(tuple(grey(c[i]) for c in columns.values()) for i in range(count))

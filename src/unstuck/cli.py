@@ -167,7 +167,8 @@ def entry() -> None:
         main(standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.Abort:
+    except click.Abort as aborted:
+        click.echo(f"unstuck: {aborted.__cause__ or 'interrupted'}", err=True)
         sys.exit(130)
     except (click.ClickException, ValueError, OSError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)

@@ -73,7 +73,10 @@ def case_diagnose(case: tuple[str, ...]) -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of the run that is diagnosed.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=2))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; an unfinished one resumes.")
-def case_prove(case: str, preset: str, seed: int, seeds: int, out: Path | None) -> None:
+@click.option("--set", "changes", multiple=True, help="KEY=VALUE of the preset's recipe.")
+def case_prove(
+    case: str, preset: str, seed: int, seeds: int, out: Path | None, changes: tuple[str, ...]
+) -> None:
     """Watch CASE, diagnose it, try its treatments in a paired trial, and write a report."""
     from unstuck import casework
 
@@ -81,5 +84,12 @@ def case_prove(case: str, preset: str, seed: int, seeds: int, out: Path | None) 
     if preset not in presets:
         raise click.ClickException(f"no preset {preset!r}; there are: {', '.join(presets)}")
     folder = out or Path("runs") / f"prove-{case}-{preset}"
-    proof = casework.prove(case, preset, seeds=range(seed, seed + seeds), seed=seed, out=folder)
+    proof = casework.prove(
+        case,
+        preset,
+        seeds=range(seed, seed + seeds),
+        seed=seed,
+        out=folder,
+        changes=changes,
+    )
     click.echo(f"report: {proof.report}")

@@ -1,6 +1,7 @@
 import json
 import math
 
+import jsonschema
 import numpy as np
 import pytest
 import report_sample as sample
@@ -8,7 +9,6 @@ import report_sample as sample
 from unstuck.records import Cause, Diagnosis, Evidence, Finding, Outcome, Run, Series, Trial
 from unstuck.report import as_json
 
-jsonschema = pytest.importorskip("jsonschema")
 
 
 def validator():

@@ -1,0 +1,67 @@
+"""Writes the generated pages of the site: detectors, remedies, probes, the glossary.
+
+python scripts/build_docs.py
+"""
+
+from pathlib import Path
+
+from unstuck import catalog
+from unstuck.vocabulary import FACTS, SERIES, Entry
+
+DOCS = Path(__file__).parent.parent / "docs"
+OUT = DOCS / "generated"
+
+
+def page(folder: str, name: str, text: str) -> str:
+    """One page from a docstring; its first line becomes the title. Returns a table row's text."""
+    title, _, rest = text.strip().partition("\n")
+    path = OUT / folder / f"{name}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# {title.rstrip('.')}\n{fenced(rest)}\n")
+    return title.partition(": ")[2]
+
+
+def fenced(text: str) -> str:
+    """Doctests as code blocks."""
+    lines: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if line.startswith(">>>") and not inside:
+            lines += ["", "```python"]
+            inside = True
+        elif inside and not line.strip():
+            lines.append("```")
+            inside = False
+        lines.append(line)
+    return "\n".join([*lines, "```"] if inside else lines)
+
+
+def glossary(entries: tuple[Entry, ...]) -> str:
+    rows = [f"| `{e.pattern}` | {e.unit} | {e.meaning} | {e.written_by} |" for e in entries]
+    return "\n".join(["| name | unit | meaning | written by |", "|---|---|---|---|", *rows])
+
+
+def main() -> None:
+    rows = ["# Pathologies\n", "| code | name | what is seen |", "|---|---|---|"]
+    for detector in catalog.detectors():
+        told = page("detectors", detector.name, detector.page)
+        rows.append(
+            f"| {detector.code} | [{detector.name}](detectors/{detector.name}.md) | {told} |"
+        )
+    rows += ["\n# Remedies\n", "| name | answers | safety |", "|---|---|---|"]
+    for remedy in catalog.remedies():
+        page("remedies", remedy.name, remedy.page)
+        answers = ", ".join(remedy.answers)
+        rows.append(f"| [{remedy.name}](remedies/{remedy.name}.md) | {answers} | {remedy.safety} |")
+    rows += ["\n# Probes\n", "| name | facts |", "|---|---|"]
+    for probe in catalog.probes():
+        page("probes", probe.name, probe.page)
+        rows.append(f"| [{probe.name}](probes/{probe.name}.md) | {', '.join(probe.facts)} |")
+    (OUT / "catalogue.md").write_text("\n".join(rows) + "\n")
+    terms = ["# Glossary", "\n## Series\n", glossary(SERIES), "\n## Facts\n", glossary(FACTS)]
+    (OUT / "glossary.md").write_text("\n".join(terms) + "\n")
+    print(f"wrote {len(list(OUT.rglob('*.md')))} pages into {OUT.relative_to(DOCS.parent)}")
+
+
+if __name__ == "__main__":
+    main()
