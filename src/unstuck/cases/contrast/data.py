@@ -84,8 +84,9 @@ def physics(recipe: Recipe, seed: int) -> tuple[Complex, Complex, NDArray[np.int
     maps = tissue_maps(recipe.anatomy, subjects, slices, size, seed)
     rng = np.random.default_rng([seed, 2])
     signal = tissue_signals(rng, subjects, 0.4 if varied else 0.0)
-    residue = FAT_RESIDUE * np.exp(0.5 * smooth_fields(rng, (subjects,), size, 0.2 * size))
-    phase = np.exp(0.15j * smooth_fields(rng, (subjects,), size, 0.25 * size))
+    scans = subjects if varied else 1  # the average subject lies in the same field every time
+    residue = FAT_RESIDUE * np.exp(0.5 * smooth_fields(rng, (scans,), size, 0.2 * size))
+    phase = np.exp(0.15j * smooth_fields(rng, (scans,), size, 0.25 * size))
     image_a, image_b = contrasts(maps, signal, residue)
     subject = np.repeat(np.arange(subjects), slices)
     flat = (-1, size, size)

@@ -9,11 +9,8 @@ Changes = Mapping[str, float | int | str | bool]
 # name -> (change of the repaired recipe, codes a correct diagnosis names first)
 FAULTS: Mapping[str, tuple[Changes, tuple[str, ...]]] = {
     "zero_start": ({"zero_start": True}, ("GRD005",)),
-    "content_weight": ({"content_weight": 1.0}, ("COL004",)),
-    "skip_use": (
-        {"same_domain_use_skip": True, "cross_domain_strategy": "zero_skip"},
-        ("SKP001",),
-    ),
+    "content_weight": ({"content_weight": 3.0}, ("COL004",)),
+    "skip_use": ({"same_domain_use_skip": True}, ("SKP001",)),
     "target_skips": ({"cross_domain_strategy": "target_skip"}, ("SKP001",)),
     "raw_scale": ({"raw_scale": True}, ("DAT001",)),
 }
@@ -36,7 +33,7 @@ TREATMENTS: tuple[Treatment, ...] = (
     Treatment(
         "source-skips",
         "use-source-skips",
-        {"same_domain_use_skip": True, "cross_domain_strategy": "source_skip"},
+        {"cross_domain_strategy": "source_skip"},
         "the image comes through the skips; PSNR rises although the latent stays collapsed",
         ("COL004", "SKP001"),
     ),

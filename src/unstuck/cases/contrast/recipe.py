@@ -30,7 +30,7 @@ class Recipe(BaseModel):
     latent_channels: int = Field(default=32, ge=1)
     decoder_features: tuple[int, ...] = (32, 16, 8)  # channels from quarter to full resolution
     same_domain_use_skip: bool = False  # skips in a -> a and b -> b
-    cross_domain_strategy: Strategy = "no_skip"  # what a -> b and b -> a get for skips
+    cross_domain_strategy: Strategy = "source_skip"  # what a -> b and b -> a get for skips
     skip_dropout: float = Field(
         default=0.5, ge=0, le=1
     )  # share of samples without, for skip_dropout
@@ -38,7 +38,7 @@ class Recipe(BaseModel):
 
     # loss
     content_term: Literal["plain", "predictor"] = "plain"  # |z_a - z_b|, or SimSiam's form
-    content_weight: float = Field(default=0.05, ge=0)
+    content_weight: float = Field(default=0.02, ge=0)
     recon_weight: float = Field(default=1.0, ge=0)
     cross_weight: float = Field(default=1.0, ge=0)
     edge_weight: float = Field(default=0.0, ge=0)  # weight of the L1 between image gradients
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
     # training
     steps: int = Field(default=250, ge=1)
     batch_size: int = Field(default=4, ge=1)
-    lr: float = Field(default=1e-3, gt=0)  # AdamW
+    lr: float = Field(default=2e-3, gt=0)  # AdamW
     weight_decay: float = Field(default=0.01, ge=0)
     clip: float = Field(default=1.0, gt=0)  # largest gradient norm
     device: str = "cpu"
@@ -88,7 +88,11 @@ PRESETS: Mapping[str, Recipe] = {
     ),
     # the published remedy: no skips anywhere, twice the latent and decoder, little recon
     "notes": Recipe(
-        latent_channels=64, decoder_features=(64, 32, 16), content_weight=1.0, recon_weight=0.05
+        cross_domain_strategy="no_skip",
+        latent_channels=64,
+        decoder_features=(64, 32, 16),
+        content_weight=1.0,
+        recon_weight=0.05,
     ),
     "repaired": Recipe(),
     "tiny": Recipe(crop_size=32, train_subjects=24, test_subjects=6, steps=40, lr=3e-3),
