@@ -138,6 +138,7 @@ def test_bad_configurations_get_one_clear_line(config, content, message):
         (["--config", "missing.json"], "no configuration file missing.json"),
         (["--data", "missing"], "missing is no folder of HDF5 files"),
         (["--steps", "0"], "steps: "),
+        (["--set", "device=gpu9"], "device 'gpu9' cannot be used here: "),
     ],
 )
 @pytest.mark.parametrize("program", [train, diagnose])

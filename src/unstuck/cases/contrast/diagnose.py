@@ -176,8 +176,9 @@ def trained(folder: Path) -> tuple[ContrastNet, Pairs]:
     try:
         recipe = made(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
         seed = int(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seed"])
-        model = ContrastNet(recipe)
-        model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
+        model = ContrastNet(recipe).to(recipe.device)
+        weights = torch.load(folder / "model.pt", weights_only=True, map_location=recipe.device)
+        model.load_state_dict(weights)
     except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{folder} holds no model left by `train --out`: {error}") from None
     return model, make_pairs(recipe, seed)[1]

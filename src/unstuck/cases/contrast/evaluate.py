@@ -18,7 +18,7 @@ from unstuck.cases.contrast.recipe import Recipe
 
 def magnitude(image: Tensor) -> Tensor:
     """(n, 2, s, s) -> (n, s, s)."""
-    return torch.linalg.vector_norm(image, dim=1)
+    return image.square().sum(1).sqrt()
 
 
 def psnr(prediction: Tensor, clean: Tensor) -> float:

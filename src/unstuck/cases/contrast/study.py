@@ -47,7 +47,7 @@ CLAIMS: Mapping[str, Changes] = {
 
 def factor_arms() -> dict[str, Changes]:
     """The eight cells by their levels, such as "010"."""
-    cells = {}
+    cells: dict[str, Changes] = {}
     for levels in product((0, 1), repeat=len(FACTORS)):
         changes: dict[str, Scalar] = {}
         for level, factor in zip(levels, FACTORS.values(), strict=True):

@@ -37,6 +37,7 @@ def train(
     """
     r = recipe if isinstance(recipe, Recipe) else made(recipe)
     torch.set_num_threads(r.threads)
+    check_device(r.device)
     train_pairs, held_out = make_pairs(r, seed)
     torch.manual_seed(seed)
     model = ContrastNet(r).to(r.device)
@@ -81,6 +82,15 @@ def train(
     if say:
         diagnose(model, [held_out], say=True)
     return metrics
+
+
+def check_device(name: str) -> None:
+    """ValueError where there is no such device here."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch uses both
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used here: {reason}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
