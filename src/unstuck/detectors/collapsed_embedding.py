@@ -6,10 +6,11 @@ long it trains. The term that pulled the codes together reads as a success: it f
 
 ## How it is detected
 `latent/<x>/batch_std`, the spread over the batch at fixed position, falls below `COLLAPSED` of its
-own start and below `FLAT` of the latent's size (`latent/<x>/rms`), and stays there for at least
-`LASTING` of the run, to its end. A spread over positions is no proof of life: padding alone gives
-an encoder a fixed pattern. The message names the term that fell with it, or else the term whose
-descent most steadily draws the codes together (`latent/<x>/pull/<loss>:<term>`).
+own start and below `FLAT` of the latent's size (`latent/<x>/rms`), and stays there to the end for
+at least `LASTING` of the run, or anywhere for `MOSTLY` of it (then a *warning*). A spread over
+positions is no proof of life: padding alone gives an encoder a fixed pattern. The message names the
+term that fell with it, or else the term whose descent most steadily draws the codes together
+(`latent/<x>/pull/<loss>:<term>`).
 
 ## Example
 >>> from unstuck import Run
@@ -19,23 +20,28 @@ descent most steadily draws the codes together (`latent/<x>/pull/<loss>:<term>`)
 ...         "latent/model.encoder/rms": [0.15] * since + [rms] * (100 - since),
 ...         "term/loss/content": [0.2] * since + [content] * (100 - since),
 ...         "term/loss/cross": [0.7] * 100})
->>> [finding.message for finding in collapsed_embedding(run(0.0035))]
-['latent model.encoder varies 3.5% of its start over the batch since step 75, as
+>>> [finding.message for finding in collapsed_embedding(run(0.0045))]
+['latent model.encoder varies 4.5% of its start over the batch since step 75, as
 term content fell to 0.0008']
->>> [finding.message for finding in collapsed_embedding(run(0.0035, content=0.2))]
-['latent model.encoder varies 3.5% of its start over the batch since step 75']
+>>> [finding.message for finding in collapsed_embedding(run(0.0045, content=0.2))]
+['latent model.encoder varies 4.5% of its start over the batch since step 75']
 
 ## Look-alikes
 A latent that only tightens, one that shrinks as a whole and keeps its relative spread, one that
-comes back, and one that had little time:
+comes back soon, and one that had little time:
 
->>> collapsed_embedding(run(0.006, rms=0.2))
+>>> collapsed_embedding(run(0.0075, rms=0.2))
 []
->>> collapsed_embedding(run(0.0035, rms=0.05))
+>>> collapsed_embedding(run(0.0045, rms=0.07))
 []
->>> collapsed_embedding(run(0.1, since=90))
+>>> def back(at):
+...     return Run.of(**{"latent/z/batch_std": [0.1] * 10 + [0.002] * at + [0.08] * (90 - at),
+...                      "latent/z/rms": [0.1] * 100})
+>>> collapsed_embedding(back(45))
 []
->>> collapsed_embedding(run(0.0035, since=85))
+>>> [finding.severity for finding in collapsed_embedding(back(70))]
+['warning']
+>>> collapsed_embedding(run(0.0045, since=85))
 []
 
 ## What to try
@@ -54,14 +60,16 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
-from unstuck.signals.levels import end_level, share_left, start_level
+from unstuck.signals.align import over
+from unstuck.signals.levels import end_level, highest_start
 from unstuck.signals.names import shown, where_of
-from unstuck.signals.spans import last_span_beyond, length
+from unstuck.signals.spans import between, last_span_beyond, length, longest_span_beyond
 from unstuck.signals.terms import fallen_term, pulling_term
 
-COLLAPSED = 0.05  # of its start; healthy encoders kept 0.3 or more, collapsed ones 0.001 (LOG.md)
-FLAT = 0.05  # of the root mean square; healthy encoders had 0.1 or more (LOG.md)
-LASTING = 0.2  # share of the run; latents that came back did so sooner (LOG.md)
+COLLAPSED = 0.06  # of its start; healthy encoders kept 0.12 or more, collapsed ones 0.033 or less
+FLAT = 0.05  # of the root mean square; healthy encoders had 0.09 or more, collapsed ones 0.037
+LASTING = 0.2  # share of the run; a healthy latent was never below the limits (LOG.md)
+MOSTLY = 0.6  # share of the run; a latent that came back after 0.83 of it had cost 1 dB (LOG.md)
 
 
 @detector(
@@ -74,36 +82,47 @@ def collapsed_embedding(run: Run) -> Iterator[Finding]:
         size = run.series.get(spread.name.removesuffix("batch_std") + "rms")
         if size is None:
             continue
-        relative, limit = _over(spread, size), COLLAPSED * start_level(spread)
-        lasting = LASTING * length(spread)
-        small = last_span_beyond(spread, "<", limit, at_least=lasting)
-        flat = last_span_beyond(relative, "<", FLAT, at_least=lasting)
-        if not small or not flat:
+        relative, limit = (
+            over(spread, size, f"{spread.name} / rms"),
+            COLLAPSED * highest_start(spread),
+        )
+        span = _collapse(spread, relative, limit)
+        if span is None:
             continue
-        since = max(small[0], flat[0])
         latent = where_of(spread.name)
         yield Finding(
             "COL004",
             where=latent,
             message=(
-                f"latent {shown(latent, 24)} varies {share_left(spread):.1%} of its start over the "
-                f"batch since step {since}{_culprit(run, latent)}"
+                f"latent {shown(latent, 24)} varies {_level(spread, span):.1%} of its start "
+                f"over the batch {_when(spread, span)}{_culprit(run, latent)}"
             ),
             evidence=(
-                Evidence(spread, "<", limit, (since, small[1])),
-                Evidence(relative, "<", FLAT, (since, flat[1])),
+                Evidence(spread, "<", limit, span),
+                Evidence(relative, "<", FLAT, span),
             ),
-            severity="error",
+            severity="error" if span[1] == spread.step[-1] else "warning",
         )
 
 
-def _over(spread: Series, size: Series) -> Series:
-    """The spread relative to the latent's size, at the steps where both were read."""
-    steps = np.intersect1d(spread.step, size.step)
-    top = spread.value[np.isin(spread.step, steps)]
-    bottom = size.value[np.isin(size.step, steps)]
-    ratio = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-    return Series(f"{spread.name} / rms", steps, ratio)
+def _collapse(spread: Series, relative: Series, limit: float) -> tuple[int, int] | None:
+    """First and last step of the stretch in which the spread is small both ways."""
+    both = np.isin(spread.step, relative.step[relative.value < FLAT]) & (spread.value < limit)
+    small = Series(spread.name, spread.step, both.astype(float))
+    return last_span_beyond(small, ">", 0.5, at_least=LASTING * length(spread)) or (
+        longest_span_beyond(small, ">", 0.5, at_least=MOSTLY * length(spread))
+    )
+
+
+def _when(spread: Series, span: tuple[int, int]) -> str:
+    return (
+        f"since step {span[0]}" if span[1] == spread.step[-1] else f"in steps {span[0]}-{span[1]}"
+    )
+
+
+def _level(spread: Series, span: tuple[int, int]) -> float:
+    """Spread within a span as a share of its start."""
+    return end_level(between(spread, *span)) / highest_start(spread)
 
 
 def _culprit(run: Run, latent: str) -> str:

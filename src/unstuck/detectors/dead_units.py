@@ -49,14 +49,14 @@ from unstuck.signals.levels import end_level
 from unstuck.signals.names import shown
 from unstuck.signals.spans import last_span_beyond
 
-DEAD = 0.9  # share of units; TO BE DERIVED
+DEAD = 0.9  # share of units; layers of healthy networks had 0.4 or less, killed ones 1.0 (LOG.md)
 FOR_STEPS = 60  # three looks at the layers; shorter stretches healed by themselves (LOG.md)
 
 
 @detector(
     "ACT001",
     needs=("activation/*/dead_fraction",),
-    explains=("OPT004", "GRD001", "COL004", "LOS002"),
+    explains=("OPT003", "OPT004", "GRD001", "COL004", "LOS002"),
 )
 def dead_units(run: Run) -> Iterator[Finding]:
     totals = [s for s in run.matching("grad_norm/*") if s.name.count("/") == 1]

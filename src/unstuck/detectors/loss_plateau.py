@@ -5,8 +5,9 @@ The run goes on and learns nothing more. This is a symptom: look at the cause it
 
 ## How it is detected
 From no later than `EARLY` of the run to its end, medians of `loss/<name>` over windows of steps
-stay within `FLAT` of the start around their last level, the trend's interval leaves no room for
-a larger fall, at least `LEFT` of the start is left, and it lasts `FOR_STEPS` steps. Where the loss
+stay within `FLAT` of the start around their last level, no fall of `SLOW` of the start is sure
+(interval of the robust trend), at least `LEFT` of the start is left, and it lasts `FOR_STEPS`
+steps. Where the loss
 itself is not flat, a term that makes up most of it is looked at in the same way.
 
 What the log alone cannot tell is whether anything was left to learn: a fine-tuned model or noisy
@@ -19,19 +20,25 @@ labels give the same picture. So this is an *info*, and a *warning* only where t
 >>> [finding.message for finding in loss_plateau(Run.of(loss__train=stuck))]
 ['loss/train has stayed at 2.31 since step 3, 100% of its start: guessing among 10 classes']
 >>> flat = [0.89] * 5 + [0.88 - 0.01 * t for t in range(22)]
->>> flat += [0.66 - 0.0003 * t for t in range(70)]
+>>> flat += [0.66 - 0.0001 * t for t in range(70)]
 >>> [(f.message, f.severity) for f in loss_plateau(Run.of(loss__train=flat))]
-[('loss/train has stayed at 0.641 since step 28, 72% of its start', 'info')]
+[('loss/train has stayed at 0.654 since step 26, 73% of its start', 'info')]
+>>> def wavy(height):
+...     return Run.of(loss__train=[0.9] * 5 + [0.66 + height * (t // 9 % 2) for t in range(90)])
+>>> [f.severity for f in loss_plateau(wavy(0.02))]
+['info']
 >>> [f.severity for f in loss_plateau(Run.of(loss__train=[2.314] * 120))]
 ['info']
 
 ## Look-alikes
-A loss that converged with little left, one that still falls slowly, one that fell for half the
-run before it was flat, one that is only short, and a game of two networks:
+A loss that converged with little left, one that still falls slowly, one that swings, one that fell
+for half the run before it was flat, one that is only short, and a game of two networks:
 
 >>> loss_plateau(Run.of(loss__train=[0.9] * 5 + [0.45] * 90))
 []
->>> loss_plateau(Run.of(loss__train=[0.9 - 0.0004 * t for t in range(100)]))
+>>> loss_plateau(Run.of(loss__train=[0.9 - 0.0001 * t for t in range(100)] + [0.89] * 9))
+[]
+>>> loss_plateau(wavy(0.035))
 []
 >>> falling = [0.9 - 0.004 * t for t in range(45)]
 >>> loss_plateau(Run.of(loss__train=falling + [0.72] * 55))
@@ -65,7 +72,8 @@ from unstuck.signals.windows import in_windows
 
 EARLY = 0.35  # share of the run; healthy runs still fall then or have little left (LOG.md)
 LEFT = 0.6  # share of the start; stuck runs kept 0.65 to 1 of it, converged ones less (LOG.md)
-FLAT = 0.03  # share of the start; slow but healthy runs fall faster (LOG.md)
+FLAT = 0.03  # share of the start; medians of stuck runs stayed within 0.02 of it (LOG.md)
+SLOW = 0.01  # share of the start; a slow but healthy run lost 0.025 of it (LOG.md)
 FOR_STEPS = 60  # shorter runs have not had the time to learn
 AT_CHANCE = 0.004  # relative; collapsed classifiers stay nearer to log C (LOG.md)
 CLASSES = np.log(np.arange(2, 21))
@@ -101,7 +109,7 @@ def _flat_span(series: Series) -> tuple[int, int] | None:
     if first - calm.step[0] > EARLY * length(calm) or calm.step[-1] - first < FOR_STEPS:
         return None
     course = trend(from_step(series, first))
-    if course is None or course.low < -FLAT * start:
+    if course is None or (course.falls and course.change < -SLOW * start):
         return None
     return first, int(calm.step[-1])
 

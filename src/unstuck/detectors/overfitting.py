@@ -9,7 +9,8 @@ the like rise), as medians of three readings: since its best it has worsened by 
 (of the best loss; for metrics that rise, of what had been gained), clearly more than its own
 noise, over at least `LASTING` of the run, while the training loss fell below `FALLS` times its
 level at the best step. Where another validation metric stays at its best, it is an *info*: growing
-confidence on a few wrong answers makes a loss rise while the accuracy holds.
+confidence on a few wrong answers makes a loss rise while the accuracy holds. Of several metrics
+the one that worsened most is reported.
 
 ## Example
 >>> from unstuck import Run
@@ -78,13 +79,14 @@ class Turn:
     calm: Series
     best: int  # index
     limit: float  # above it the metric is clearly worse than at its best
+    worsened: float  # share of the scale lost since the best
 
 
 @detector("GEN001", needs=("loss/*", "metric/val/*"))
 def overfitting(run: Run) -> Iterator[Finding]:
     metrics = [s for s in run.matching("metric/val/*") if _direction(s.name)]
     turns = {s.name: turn for s in metrics if (turn := _turn(s))}
-    for name, turn in turns.items():
+    for name, turn in sorted(turns.items(), key=lambda item: -item[1].worsened)[:1]:
         step = int(turn.calm.step[turn.best])
         train = next((s for s in lone_losses(run) if _falls_on(s, step)), None)
         span = last_span_beyond(turn.calm, ">", turn.limit)
@@ -123,7 +125,9 @@ def _turn(series: Series) -> Turn | None:
     limit = float(value[best] + max(WORSE * scale, clear_margin(clean)))
     calm = Series(f"{series.name} (median of 3)", clean.step[1:-1], value)
     lasted = calm.step[-1] - calm.step[best] >= LASTING * length(calm)
-    return Turn(calm, best, limit) if lasted and value[-1] > limit else None
+    if not lasted or not value[-1] > limit:
+        return None
+    return Turn(calm, best, limit, float((value[-1] - value[best]) / scale))
 
 
 def _falls_on(series: Series, step: int) -> bool:

@@ -41,20 +41,20 @@ not by depth (one layer behind a gate that is nearly closed):
 """
 
 from collections.abc import Iterator
-from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from unstuck.detector import detector
-from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.records import Evidence, Finding, Floats, Run, Series
+from unstuck.signals.align import together
 from unstuck.signals.layers import layers_of
-from unstuck.signals.levels import median
 from unstuck.signals.names import shown
 from unstuck.signals.spans import last_span_beyond, length
 from unstuck.signals.windows import in_windows
 
-FAINT = 1e-3  # healthy networks of 4 to 24 layers stayed above 0.02 (LOG.md)
+FAINT = 1e-3  # healthy networks of 4 to 12 layers had 0.15 to 5, deep sigmoids 8e-6 (LOG.md)
 DEEP = 4  # layers; an order of 4 comes about by chance in 1 of 24
 ORDERED = 0.7  # Kendall's tau; 1 where every layer's norm is below the next one's
 LASTING = 0.6  # share of the run; starts that heal do so within a fifth (LOG.md)
@@ -63,12 +63,13 @@ LASTING = 0.6  # share of the run; starts that heal do so within a fifth (LOG.md
 @detector("GRD001", needs=("grad_norm/*/*",), explains=("OPT004",))
 def vanishing_gradients(run: Run) -> Iterator[Finding]:
     for model, series in layers_of(run, "grad_norm").items():
-        layers = [s for s in series.values() if median(s) > 0]
+        layers = [s for s in series.values() if np.any(s.value > 0)]
         if len(layers) < DEEP:
             continue
-        ratio = in_windows(_first_over_last(layers))
+        steps, norms = together(layers)
+        ratio = in_windows(_first_over_last(steps, norms))
         span = last_span_beyond(ratio, "<", FAINT, at_least=LASTING * length(ratio))
-        order = stats.kendalltau(range(len(layers)), [median(s) for s in layers]).statistic
+        order = stats.kendalltau(range(len(layers)), np.median(norms, axis=1)).statistic
         if span and order > ORDERED:
             first, last = (shown(s.name.rsplit("/", 1)[1], 20) for s in (layers[0], layers[-1]))
             yield Finding(
@@ -82,13 +83,9 @@ def vanishing_gradients(run: Run) -> Iterator[Finding]:
             )
 
 
-def _first_over_last(layers: list[Series]) -> Series:
-    """Median norm of the first third of the layers over that of the last, where all were read."""
-    steps = min(layers, key=len).step
-    steps = steps[:: 1 + len(steps) // 2000]  # far more than the windows need
-    steps = reduce(np.intersect1d, [s.step for s in layers], steps)
-    norms = np.stack([s.value[np.searchsorted(s.step, steps)] for s in layers])
-    count = len(layers) // 3
+def _first_over_last(steps: NDArray[np.int64], norms: Floats) -> Series:
+    """Median norm of the first third of the layers over that of the last."""
+    count = len(norms) // 3
     first, last = np.median(norms[:count], axis=0), np.median(norms[-count:], axis=0)
     ratio = np.divide(first, last, out=np.full_like(first, np.nan), where=last > 0)
     return Series("first/last third of grad_norm", steps, ratio)

@@ -24,6 +24,20 @@ def last_span_beyond(
     return (first, last) if last - first >= at_least else None
 
 
+def longest_span_beyond(
+    series: Series, op: Op, limit: float, *, at_least: float = 0
+) -> tuple[int, int] | None:
+    """First and last step of the longest stretch beyond `limit`; None where it is too short."""
+    inside = np.concatenate([[False], beyond(series.value, op, limit), [False]])
+    edges = np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+    if not len(edges):
+        return None
+    first, last = series.step[edges[:, 0]], series.step[edges[:, 1] - 1]
+    longest = int(np.argmax(last - first))
+    span = int(first[longest]), int(last[longest])
+    return span if span[1] > span[0] and span[1] - span[0] >= at_least else None
+
+
 def from_step(series: Series, step: int) -> Series:
     """The readings of a series at `step` and after it."""
     return between(series, step, None)
