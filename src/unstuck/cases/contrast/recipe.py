@@ -84,7 +84,7 @@ class Recipe(BaseModel):
 PRESETS: Mapping[str, Recipe] = {
     # the failing state: skips within a domain, zeros in their place across, content at full weight
     "reported": Recipe(
-        same_domain_use_skip=True, cross_domain_strategy="zero_skip", content_weight=1.0
+        same_domain_use_skip=True, cross_domain_strategy="zero_skip", content_weight=1.0, lr=1e-3
     ),
     # the published remedy: no skips anywhere, twice the latent and decoder, little recon
     "notes": Recipe(
@@ -93,6 +93,7 @@ PRESETS: Mapping[str, Recipe] = {
         decoder_features=(64, 32, 16),
         content_weight=1.0,
         recon_weight=0.05,
+        lr=1e-3,
     ),
     "repaired": Recipe(),
     "tiny": Recipe(crop_size=32, train_subjects=24, test_subjects=6, steps=40, lr=3e-3),
