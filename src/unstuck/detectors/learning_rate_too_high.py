@@ -4,8 +4,8 @@
 The loss jumps about, climbs or stays at the level of a constant answer; units die on the way.
 
 ## How it is detected
-Two things together. Up to the peak of the loss, `update_ratio/<optimizer>` is at some time above
-`TOO_FAR` (median of three readings, the first step left out): a step moves the weights by more than
+Two things together. At some time before the loss peaks, `update_ratio/<optimizer>` is above
+`TOO_FAR` (median of three readings, the first step left out): steps move the weights by more than
 that share of themselves. And it did not pay: the peak of the loss is above `WORSE` times its first
 value, and so is the geometric mean of this peak and the loss's end (a loss that is not finite at
 the end counts as infinite).
@@ -17,7 +17,7 @@ the end counts as infinite).
 ...     return Run.of(loss__train=bouncing,
 ...                   update_ratio__adam=[0.4] + [0.01] * since + [ratio] * (99 - since))
 >>> [finding.message for finding in learning_rate_too_high(run(0.08))]
-['steps of adam move its weights by 8% at step 3: loss/train rose from 2.3 to 5.2, ends at 2.4']
+['steps of adam move its weights by 8% at step 2: loss/train rose from 2.3 to 5.2, ends at 2.4']
 
 ## Look-alikes
 Large steps that overshoot and then pay, steps of the usual size, steps that are large only after
@@ -53,7 +53,7 @@ from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
 from unstuck.signals.levels import end_level
 from unstuck.signals.names import shown
-from unstuck.signals.spans import between, finite
+from unstuck.signals.spans import finite
 
 # 5 models x 2 optimizers x 6 rates x 2 batch sizes (LOG.md): runs that learned had early ratios up
 # to 0.2 but came out below 0.95 of the first loss, runs that collapsed above 0.06 and above 1.3.
@@ -90,15 +90,16 @@ def learning_rate_too_high(run: Run) -> Iterator[Finding]:
 
 
 def _stride(ratio: Series, until: int) -> Series | None:
-    """The first median of three readings above the limit, after the first and up to a step."""
-    clean = finite(between(ratio, None, until))
+    """The first median of three readings above the limit that begins between step 1 and `until`."""
+    clean = finite(ratio)
     if len(clean) < 4:
         return None
     medians = np.median(np.lib.stride_tricks.sliding_window_view(clean.value[1:], 3), axis=1)
-    if not np.any(medians > TOO_FAR):
+    far = (medians > TOO_FAR) & (clean.step[1:-2] <= until)
+    if not far.any():
         return None
-    at = int(np.argmax(medians > TOO_FAR))
-    return Series(f"{ratio.name} (median of 3)", clean.step[at + 3 : at + 4], medians[at : at + 1])
+    at = int(far.argmax())
+    return Series(f"{ratio.name} (median of 3)", clean.step[at + 2 : at + 3], medians[at : at + 1])
 
 
 def _peak(series: Series) -> tuple[int, float]:

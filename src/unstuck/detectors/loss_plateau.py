@@ -16,36 +16,36 @@ labels give the same picture. So this is an *info*, and a *warning* only where t
 
 ## Example
 >>> from unstuck import Run
->>> stuck = [2.32, 2.34, 2.30, 2.31, 2.33] + [2.309, 2.312, 2.308] * 40
+>>> stuck = [2.32, 2.34, 2.30, 2.31, 2.33] + [2.309, 2.312, 2.308] * 80
 >>> [finding.message for finding in loss_plateau(Run.of(loss__train=stuck))]
-['loss/train has stayed at 2.31 since step 3, 100% of its start: guessing among 10 classes']
->>> flat = [0.89] * 5 + [0.88 - 0.01 * t for t in range(22)]
->>> flat += [0.66 - 0.0001 * t for t in range(70)]
+['loss/train has stayed at 2.31 since step 6, 100% of its start: guessing among 10 classes']
+>>> flat = [0.89] * 5 + [0.88 - 0.002 * t for t in range(111)]
+>>> flat += [0.66 - 0.00002 * t for t in range(260)]
 >>> [(f.message, f.severity) for f in loss_plateau(Run.of(loss__train=flat))]
-[('loss/train has stayed at 0.654 since step 26, 73% of its start', 'info')]
+[('loss/train has stayed at 0.655 since step 112, 74% of its start', 'info')]
 >>> def wavy(height):
-...     return Run.of(loss__train=[0.9] * 5 + [0.66 + height * (t // 9 % 2) for t in range(90)])
+...     return Run.of(loss__train=[0.9] * 5 + [0.66 + height * (t // 24 % 2) for t in range(240)])
 >>> [f.severity for f in loss_plateau(wavy(0.02))]
 ['info']
->>> [f.severity for f in loss_plateau(Run.of(loss__train=[2.314] * 120))]
+>>> [f.severity for f in loss_plateau(Run.of(loss__train=[2.314] * 250))]
 ['info']
 
 ## Look-alikes
 A loss that converged with little left, one that still falls slowly, one that swings, one that fell
 for half the run before it was flat, one that is only short, and a game of two networks:
 
->>> loss_plateau(Run.of(loss__train=[0.9] * 5 + [0.45] * 90))
+>>> loss_plateau(Run.of(loss__train=[0.9] * 5 + [0.45] * 250))
 []
->>> loss_plateau(Run.of(loss__train=[0.9 - 0.0001 * t for t in range(100)] + [0.89] * 9))
+>>> loss_plateau(Run.of(loss__train=[0.9 - 0.00004 * t for t in range(270)]))
 []
 >>> loss_plateau(wavy(0.035))
 []
->>> falling = [0.9 - 0.004 * t for t in range(45)]
->>> loss_plateau(Run.of(loss__train=falling + [0.72] * 55))
+>>> falling = [0.9 - 0.00095 * t for t in range(190)]
+>>> loss_plateau(Run.of(loss__train=falling + [0.72] * 230))
 []
->>> loss_plateau(Run.of(loss__train=[0.89] * 5 + [0.66] * 50))
+>>> loss_plateau(Run.of(loss__train=[0.89] * 5 + [0.66] * 160))
 []
->>> loss_plateau(Run.of(loss__d_loss=[1.386] * 100, loss__g_loss=[0.693] * 100))
+>>> loss_plateau(Run.of(loss__d_loss=[1.386] * 300, loss__g_loss=[0.693] * 300))
 []
 
 ## What to try
@@ -74,7 +74,7 @@ EARLY = 0.35  # share of the run; healthy runs still fall then or have little le
 LEFT = 0.6  # share of the start; stuck runs kept 0.65 to 1 of it, converged ones less (LOG.md)
 FLAT = 0.03  # share of the start; medians of stuck runs stayed within 0.02 of it (LOG.md)
 SLOW = 0.01  # share of the start; a slow but healthy run lost 0.025 of it (LOG.md)
-FOR_STEPS = 60  # shorter runs have not had the time to learn
+FOR_STEPS = 200  # a slow but healthy run was flat for its first 120 (LOG.md)
 AT_CHANCE = 0.004  # relative; collapsed classifiers stay nearer to log C (LOG.md)
 CLASSES = np.log(np.arange(2, 21))
 
