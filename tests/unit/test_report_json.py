@@ -10,7 +10,6 @@ from unstuck.records import Cause, Diagnosis, Evidence, Finding, Outcome, Run, S
 from unstuck.report import as_json
 
 
-
 def validator():
     jsonschema.Draft202012Validator.check_schema(as_json.schema())
     return jsonschema.Draft202012Validator(as_json.schema())
