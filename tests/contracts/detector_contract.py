@@ -168,6 +168,16 @@ def check_leaves_nan_to_its_own_code(detector):
             assert bool(detector(remade(run, all_nan))) == detector.reads_nan
 
 
+def check_survives_odd_values(detector):
+    """Zeros, negative and enormous readings: no exception and no warning, which pytest raises."""
+    for run in example_runs(detector):
+        for factor in (0.0, -1.0, 1e300):
+            with np.errstate(invalid="ignore"):  # infinity times zero, made here
+                odd = remade(run, lambda s, factor=factor: replace(s, value=s.value * factor))
+            detector(odd)
+        detector(remade(run, lambda s: replace(s, value=np.full_like(s.value, np.inf))))
+
+
 def check_survives_skipped_readings(detector):
     for run in sick_runs(detector):
         holed = remade(

@@ -10,7 +10,8 @@ own start and below `FLAT` of the latent's size (`latent/<x>/rms`), and stays th
 at least `LASTING` of the run, or anywhere for `MOSTLY` of it (then a *warning*). A spread over
 positions is no proof of life: padding alone gives an encoder a fixed pattern. The message names the
 term that fell with it, or else the term whose descent most steadily draws the codes together
-(`latent/<x>/pull/<loss>:<term>`).
+(`latent/<x>/pull/<loss>:<term>`). Where the probe `path-reliance` found that skips carry every path
+(`CARRIED` times the error without them), nothing depends on the latent, and it is an *info*.
 
 ## Example
 >>> from unstuck import Run
@@ -41,6 +42,11 @@ comes back soon, and one that had little time:
 []
 >>> [finding.severity for finding in collapsed_embedding(back(70))]
 ['warning']
+>>> def carried(skips):
+...     facts = {"reliance/cross/skips": skips, "reliance/cross/bottleneck": 1.0}
+...     return Run(run(0.0045).series, facts=facts)
+>>> [f.severity for r in (carried(2.0), carried(1.2)) for f in collapsed_embedding(r)]
+['info', 'error']
 >>> collapsed_embedding(run(0.0045, since=85))
 []
 
@@ -59,7 +65,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from unstuck.detector import detector
-from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.records import Evidence, Finding, Run, Series, Severity
 from unstuck.signals.align import over
 from unstuck.signals.levels import end_level, highest_start
 from unstuck.signals.names import shown, where_of
@@ -70,6 +76,9 @@ COLLAPSED = 0.06  # of its start; healthy encoders kept 0.12 or more, collapsed 
 FLAT = 0.05  # of the root mean square; healthy encoders had 0.09 or more, collapsed ones 0.037
 LASTING = 0.2  # share of the run; a healthy latent was never below the limits (LOG.md)
 MOSTLY = 0.6  # share of the run; a latent that came back after 0.83 of it had cost 1 dB (LOG.md)
+
+
+CARRIED = 1.5  # times the error; skips that carried a path gave 2.3 to 5.4, others 1.0 (LOG.md)
 
 
 @detector(
@@ -94,15 +103,23 @@ def collapsed_embedding(run: Run) -> Iterator[Finding]:
             "COL004",
             where=latent,
             message=(
-                f"latent {shown(latent, 24)} varies {_level(spread, span):.1%} of its start "
+                f"latent {shown(latent, 24)} varies {100 * _level(spread, span):.2g}% of its start "
                 f"over the batch {_when(spread, span)}{_culprit(run, latent)}"
             ),
             evidence=(
                 Evidence(spread, "<", limit, span),
                 Evidence(relative, "<", FLAT, span),
             ),
-            severity="error" if span[1] == spread.step[-1] else "warning",
+            severity=_severity(run, to_the_end=span[1] == spread.step[-1]),
         )
+
+
+def _severity(run: Run, *, to_the_end: bool) -> Severity:
+    paths = {name.split("/")[1] for name in run.facts_matching("reliance/*/*")}
+    skips = [run.facts.get(f"reliance/{path}/skips", 0.0) for path in paths]
+    if skips and all(isinstance(s, int | float) and s > CARRIED for s in skips):
+        return "info"
+    return "error" if to_the_end else "warning"
 
 
 def _collapse(spread: Series, relative: Series, limit: float) -> tuple[int, int] | None:

@@ -120,11 +120,12 @@ def _cost(series: Series) -> tuple[Evidence, ...]:
     first = float(series.value[0]) if len(series) else math.nan
     at, peak = _peak(series)
     end = _end(series) if len(series) else math.nan
-    if not (first > 0 and peak > WORSE * first and peak * end > (WORSE * first) ** 2):
+    limit = WORSE * first * (WORSE * first / peak) if peak > 0 else math.inf
+    if not (first > 0 and peak > WORSE * first and end > limit):
         return ()
     rose = Evidence(series, ">", WORSE * first, (at, at))
     last = int(series.step[-1])
     if not math.isfinite(end):
         return rose, Evidence(series, "not finite", 0.0, (last, last))
     level = Series(f"{series.name} (last median)", np.array([last]), np.array([end]))
-    return rose, Evidence(level, ">", (WORSE * first) ** 2 / peak, (last, last))
+    return rose, Evidence(level, ">", limit, (last, last))

@@ -20,9 +20,9 @@ labels give the same picture. So this is an *info*, and a *warning* only where t
 >>> [finding.message for finding in loss_plateau(Run.of(loss__train=stuck))]
 ['loss/train has stayed at 2.31 since step 6, 100% of its start: guessing among 10 classes']
 >>> flat = [0.89] * 5 + [0.88 - 0.002 * t for t in range(111)]
->>> flat += [0.66 - 0.00002 * t for t in range(260)]
+>>> flat += [0.66 - 0.000026 * t for t in range(260)]
 >>> [(f.message, f.severity) for f in loss_plateau(Run.of(loss__train=flat))]
-[('loss/train has stayed at 0.655 since step 112, 74% of its start', 'info')]
+[('loss/train has stayed at 0.654 since step 112, 73% of its start', 'info')]
 >>> def wavy(height):
 ...     return Run.of(loss__train=[0.9] * 5 + [0.66 + height * (t // 24 % 2) for t in range(240)])
 >>> [f.severity for f in loss_plateau(wavy(0.02))]

@@ -125,7 +125,7 @@ def _turn(series: Series) -> Turn | None:
     limit = float(value[best] + max(WORSE * scale, clear_margin(clean)))
     calm = Series(f"{series.name} (median of 3)", clean.step[1:-1], value)
     lasted = calm.step[-1] - calm.step[best] >= LASTING * length(calm)
-    if not lasted or not value[-1] > limit:
+    if not (lasted and scale > 0 and value[-1] > limit):
         return None
     return Turn(calm, best, limit, float((value[-1] - value[best]) / scale))
 

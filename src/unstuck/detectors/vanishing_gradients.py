@@ -48,7 +48,7 @@ from scipy import stats
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Floats, Run, Series
-from unstuck.signals.align import together
+from unstuck.signals.align import divided, together
 from unstuck.signals.layers import layers_of
 from unstuck.signals.names import shown
 from unstuck.signals.spans import last_span_beyond, length
@@ -87,5 +87,4 @@ def _first_over_last(steps: NDArray[np.int64], norms: Floats) -> Series:
     """Median norm of the first third of the layers over that of the last."""
     count = len(norms) // 3
     first, last = np.median(norms[:count], axis=0), np.median(norms[-count:], axis=0)
-    ratio = np.divide(first, last, out=np.full_like(first, np.nan), where=last > 0)
-    return Series("first/last third of grad_norm", steps, ratio)
+    return Series("first/last third of grad_norm", steps, divided(first, last))

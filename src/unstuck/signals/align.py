@@ -18,4 +18,10 @@ def together(series: Sequence[Series]) -> tuple[NDArray[np.int64], Floats]:
 def over(top: Series, bottom: Series, name: str) -> Series:
     """One series divided by another; NaN where the divisor is not positive."""
     steps, (a, b) = together([top, bottom])
-    return Series(name, steps, np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0))
+    return Series(name, steps, divided(a, b))
+
+
+def divided(a: Floats, b: Floats) -> Floats:
+    """a / b; NaN where b is not positive or both are infinite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)
