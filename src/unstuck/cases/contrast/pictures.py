@@ -35,9 +35,9 @@ def save(columns: Sequence[NDArray[np.floating]], path: Path) -> None:
 
 def grid(columns: Sequence[NDArray[np.floating]], rows: int = ROWS) -> NDArray[np.uint8]:
     """`rows` images spread over those given, one column an array (n, s, s); white is the
-    brightest of all columns but for a thousandth of their pixels."""
+    brightest of all columns but for a fiftieth of their pixels."""
     arrays = [np.asarray(c, dtype=np.float32) for c in columns]
-    top = max(float(np.quantile(array, 0.999)) for array in arrays) or 1.0
+    top = max(float(np.quantile(array, 0.98)) for array in arrays) or 1.0
     chosen = np.linspace(0, len(arrays[0]) - 1, rows).round().astype(int)
     lines = [joined([array[i] for array in arrays], axis=1) for i in chosen]
     grey = (np.clip(joined(lines, axis=0) / top, 0, 1) * 255).astype(np.uint8)
