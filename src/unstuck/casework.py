@@ -17,8 +17,8 @@ from rich.console import Console
 from unstuck import cases
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
-from unstuck.records import Diagnosis, Recipe, Run, Treatment, Trial, Verdict
-from unstuck.report import html, terminal
+from unstuck.records import Diagnosis, Recipe, Run, Treatment, Trial
+from unstuck.report import html, story, terminal
 from unstuck.report.pictures import Pictures
 from unstuck.source import UnreadableRunError
 from unstuck.watcher import launch
@@ -117,7 +117,7 @@ def prove(
         )
         trial = _trial(case, baseline.flat(), treatments, seeds, diagnosis, out / "trial")
         terminal.print_trial(trial, console)
-        best = best_of(trial)
+        best = story.proven(trial)
         if best is not None:
             console.rule(f"4. The run again, with {best.treatment.name}")
             chosen = [f"{key}={value}" for key, value in best.treatment.changes.items()]
@@ -133,12 +133,6 @@ def prove(
         command=f"unstuck case prove {case} --preset {preset} --seed {seed}",
     )
     return Proof(diagnosis, trial, after, report)
-
-
-def best_of(trial: Trial) -> Verdict | None:
-    """The proven treatment with the largest effect, if any is proven."""
-    helped = [v for v in trial.verdicts if v.word == "helped"]
-    return max(helped, key=lambda v: v.effect) if helped else None
 
 
 def _set(changes: Sequence[str]) -> list[str]:

@@ -1,4 +1,5 @@
 import doctest
+from dataclasses import replace
 
 import pytest
 import report_sample as sample
@@ -66,6 +67,12 @@ def test_changes_say_from_what_to_what():
     ]
 
 
-def test_the_proven_treatment_is_the_one_that_helped_most():
-    assert story.proven(sample.trial()).treatment.name == "lower-content-weight"
+def test_the_proven_treatment_removed_the_finding_and_helped_most():
+    trial = sample.trial()
+    assert story.proven(trial).treatment.name == "lower-content-weight"
     assert story.proven(None) is None
+    first, *rest = trial.verdicts
+    kept = replace(trial, verdicts=(replace(first, lost_finding=4), *rest))
+    assert story.proven(kept).treatment.name == rest[1].treatment.name  # less effect, but cured
+    nobody = tuple(replace(v, lost_finding=None, had_finding=None) for v in trial.verdicts)
+    assert story.proven(replace(trial, verdicts=nobody)).treatment.name == "lower-content-weight"

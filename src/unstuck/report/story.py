@@ -115,9 +115,15 @@ def remark(verdict: Verdict) -> str:
 
 
 def proven(trial: Trial | None) -> Verdict | None:
-    """The verdict to act on: of the treatments that helped, the one that helped most."""
+    """The verdict to act on: of the treatments that helped, first those that removed the finding
+    in every pair that had it, then the one that helped most."""
     helped = [v for v in trial.verdicts if v.word == "helped"] if trial else []
-    return max(helped, key=lambda v: v.effect, default=None)
+    return max(helped, key=lambda v: (cured(v), v.effect), default=None)
+
+
+def cured(verdict: Verdict) -> bool:
+    """Whether the finding was there in some pair and the treatment removed it in every one."""
+    return bool(verdict.had_finding) and verdict.lost_finding == verdict.had_finding
 
 
 def unit_of(name: str) -> str:
