@@ -3,7 +3,8 @@
     python scripts/study_demo.py [--seeds 5] [--only forms|demo] [--out runs/study-demo]
 
 Trains each preset and each fault watched, for every seed, and prints how often the planted cause
-was named first; then runs the demo for as many base seeds and prints its cause and verdicts.
+was named first; then runs the demo's trial over all seeds and prints its verdicts on the three
+seeds each base seed would have used.
 Finished runs are kept in `--out` and not run again.
 """
 
@@ -12,12 +13,13 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress
 
 import unstuck
-from unstuck.trials import load_trial
+from unstuck.trials.judge import judge
 
 PRESETS = {"reported": "COL004", "notes": "COL004", "repaired": "nothing"}
 
@@ -73,20 +75,31 @@ def study_forms(out: Path, seeds: int) -> None:
 
 
 def study_demo(out: Path, seeds: int) -> None:
-    print("\n| base seed | cause | verdicts (effect, interval) |\n|---|---|---|")
-    for seed in range(seeds):
-        folder = out / f"demo-{seed}"
-        if not (folder / "report.html").exists():
-            words = ["case", "prove", "contrast", "--preset", "notes", "--seed", str(seed)]
-            unstuck_command([*words, "--out", str(folder)])
-        diagnosis = unstuck.diagnose(unstuck.load(folder / "before"))
-        verdicts = [
-            f"{v.treatment.name} **{v.word}** {v.effect:+.2f} dB ({v.low:.2f} to {v.high:.2f})"
-            for v in load_trial(folder / "trial").verdicts
-        ]
-        print(
-            f"| {seed} | {diagnosis.causes[0].finding.code} | {'; '.join(verdicts)} |", flush=True
-        )
+    """The demo's trial over all seeds, and its verdicts for each base seed s on s, s+1, s+2."""
+    from unstuck.cases.contrast import train
+    from unstuck.cases.contrast.faults import TREATMENTS
+    from unstuck.cases.contrast.recipe import PRESETS
+
+    trial = unstuck.trial(
+        "unstuck.cases.contrast.train:train",
+        PRESETS["notes"].flat(),
+        TREATMENTS,
+        metric=train.METRIC,
+        higher_is_better=train.HIGHER_IS_BETTER,
+        unit=train.UNIT,
+        margin=train.MARGIN,
+        seeds=seeds,
+        finding="COL004",
+        out=out / "trial",
+    )
+    print("\n| seeds | " + " | ".join(t.name for t in TREATMENTS) + " |")
+    print("|---|" + "---|" * len(TREATMENTS))
+    triples = [tuple((s + k) % seeds for k in range(3)) for s in range(seeds)]
+    for chosen in (*triples, tuple(range(seeds))):
+        outcomes = [o for o in trial.outcomes if o.seed in chosen]
+        verdicts = judge(replace(trial.plan, seeds=chosen), outcomes)
+        told = [f"{v.word} {v.effect:+.2f} ({v.low:.2f} to {v.high:.2f})" for v in verdicts]
+        print(f"| {', '.join(map(str, chosen))} | {' | '.join(told)} |")
 
 
 def main() -> None:
