@@ -39,7 +39,7 @@ TREATMENTS: tuple[Treatment, ...] = (
     ),
     Treatment(
         "wider-latent",
-        "widen-latent",
+        "",  # a published claim (X03), no remedy of ours
         {"latent_channels": 128},
         "no difference: a wider latent is pulled together just as well",
         ("COL004",),
