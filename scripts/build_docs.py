@@ -6,6 +6,7 @@ python scripts/build_docs.py
 from pathlib import Path
 
 from unstuck import catalog
+from unstuck.report.explain import with_fences
 from unstuck.vocabulary import FACTS, SERIES, Entry
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -17,23 +18,8 @@ def page(folder: str, name: str, text: str) -> str:
     title, _, rest = text.strip().partition("\n")
     path = OUT / folder / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"# {title.rstrip('.')}\n{fenced(rest)}\n")
+    path.write_text(f"# {title.rstrip('.')}\n{with_fences(rest)}\n")
     return title.partition(": ")[2]
-
-
-def fenced(text: str) -> str:
-    """Doctests as code blocks."""
-    lines: list[str] = []
-    inside = False
-    for line in text.splitlines():
-        if line.startswith(">>>") and not inside:
-            lines += ["", "```python"]
-            inside = True
-        elif inside and not line.strip():
-            lines.append("```")
-            inside = False
-        lines.append(line)
-    return "\n".join([*lines, "```"] if inside else lines)
 
 
 def glossary(entries: tuple[Entry, ...]) -> str:
