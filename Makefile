@@ -41,7 +41,7 @@ docs: $(VENV)/.docs  ## the site, into site/
 	$(BIN)/mkdocs build --strict --quiet
 
 screenshot: $(VENV)/.dev  ## the README's picture, from demo/report.html
-	$(BIN)/python scripts/screenshot_report.py demo/report.html docs/report.png --height 1500 --scale 1
+	$(BIN)/python scripts/screenshot_report.py demo/report.html docs/report.png --height 1700 --scale 1
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)
