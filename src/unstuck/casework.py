@@ -112,9 +112,9 @@ def prove(
     trial, after = None, None
     if treatments:
         console.rule(f"3. {len(treatments)} treatments tried, paired over {len(seeds)} seeds")
-        baseline = part(case, "recipe").made(
-            part(case, "recipe").PRESETS[preset].flat() | part(case, "command").changes_of(changes)
-        )
+        recipe = part(case, "recipe")
+        changed = part(case, "command").changes_of(changes)
+        baseline = recipe.made(recipe.PRESETS[preset].flat() | changed)
         trial = _trial(case, baseline.flat(), treatments, seeds, diagnosis, out / "trial")
         terminal.print_trial(trial, console)
         best = story.proven(trial)
@@ -130,7 +130,7 @@ def prove(
         treatments=treatments,
         pictures=_pictures(out),
         title=f"{case}: {preset}",
-        command=f"unstuck case prove {case} --preset {preset} --seed {seed}",
+        command=f"unstuck case prove {case} {' '.join(words)} --seeds {len(seeds)}",
     )
     return Proof(diagnosis, trial, after, report)
 
@@ -140,7 +140,9 @@ def _set(changes: Sequence[str]) -> list[str]:
 
 
 def _recorded(case: str, arguments: list[str], directory: Path) -> Run:
-    done = directory / "done"
+    done, asked = directory / "done", " ".join(arguments) + "\n"
+    if done.exists() and done.read_text() != asked:
+        raise UnreadableRunError(f"{directory} holds another run ({done.read_text().strip()})")
     if not done.exists():
         if directory.exists():  # an interrupted run: keep it aside rather than mix the two
             directory.rename(
@@ -149,7 +151,7 @@ def _recorded(case: str, arguments: list[str], directory: Path) -> Run:
         status = watched(case, [*arguments, "--out", str(directory / "output")], directory)
         if status:
             raise UnreadableRunError(f"training of case {case} ended with exit status {status}")
-        done.write_text(" ".join(arguments) + "\n")
+        done.write_text(asked)
     return run_of(directory)
 
 

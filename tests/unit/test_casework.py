@@ -39,6 +39,10 @@ def test_prove_names_the_cause_tries_treatments_and_reports(tmp_path):
     again = unstuck_command(*words, *small, cwd=tmp_path)  # everything is there: nothing is run
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "proof" / "before" / "run.sqlite").stat().st_mtime == before
+    other = unstuck_command(
+        *words, *small, "--seed", "1", cwd=tmp_path
+    )  # no run of seed 1 is there
+    assert other.returncode == 2 and "holds another run" in other.stderr
 
 
 def test_the_tiny_repaired_case_is_healthy(tmp_path):

@@ -104,9 +104,9 @@ class Losses:
         size = sum(p.numel() * p.element_size() for p in parameters)
         if not parameters or size * len(terms.terms) > MOST_BYTES or self._hooked(parameters):
             return
-        latents = [(name, z) for name, calls in self._modules.latents.items() for z in calls]
-        inputs = [*parameters, *(z for _, z in latents if z.requires_grad)]
-        latents = [(name, z) for name, z in latents if z.requires_grad]
+        held = self._modules.latents.items()
+        latents = [(name, z) for name, calls in held for z in calls if z.requires_grad]
+        inputs = [*parameters, *(z for _, z in latents)]
         gradients: dict[str, list[Tensor | None]] = {}
         devices = {p.device.index for p in parameters if p.device.type == "cuda"}
         with torch.random.fork_rng(devices):  # a backward of the user's own may draw numbers
