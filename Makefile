@@ -8,7 +8,7 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check bench study-contrast study-demo docs screenshot corpus clean
+.PHONY: demo test check bench course study-contrast study-demo docs screenshot corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
 	@if [ -e demo/report.html ]; then rm -r demo; fi
@@ -33,8 +33,12 @@ study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 mi
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py
 
-corpus: $(VENV)/.dev  ## record tests/runs anew
+course: $(VENV)/.dev  ## train the whole course, healthy and sick, 5 seeds each; write docs/course.md
+	$(BIN)/python scripts/course.py --page
+
+corpus: $(VENV)/.dev  ## record tests/runs anew (the course's part from `make course`)
 	$(BIN)/python scripts/record_runs.py
+	$(BIN)/python scripts/course.py --corpus
 
 docs: $(VENV)/.docs  ## the site, into site/
 	$(BIN)/python scripts/build_docs.py

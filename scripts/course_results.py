@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import unstuck
-from unstuck import UnreadableRunError
+from unstuck import UnreadableRunError, catalog
 from unstuck.cases.course import item
 from unstuck.trials.judge import Sample
 
@@ -74,6 +74,16 @@ class Item:
         if seedless and difference.any():  # the same for every seed: nothing to estimate
             return (float(difference[0]),) * 3
         return (sample.effect, *sample.interval(0.05))
+
+    @property
+    def seconds(self) -> float:
+        """Processor seconds of the slowest healthy seed."""
+        return float(np.nanmax(self.healthy.values("seconds")))
+
+    def known_codes(self, fault: str) -> list[str]:
+        """The fault's codes that have a detector."""
+        there = {d.code for d in catalog.detectors()}
+        return [code for code in self.module.FAULTS[fault].codes if code in there]
 
     def named_first(self, fault: str) -> int:
         codes = self.module.FAULTS[fault].codes

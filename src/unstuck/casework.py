@@ -1,8 +1,10 @@
 """From a sick case to a proven cure: watch it, diagnose it, try its treatments, report.
 
-A case is found in `unstuck.cases` by its folder; nothing here knows any of them by name.
+A case is found in `unstuck.cases` by its folder, an item of a case that holds many (`course/cnn`)
+by its file; nothing here knows any of them by name.
 """
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -62,13 +64,46 @@ def part(case: str, name: str) -> ModuleType:
         ) from None
 
 
+def items(case: str) -> dict[str, str]:
+    """The items of a case that holds many, with their titles: files with `FAULTS` and a `train`."""
+    if case not in names():
+        raise UnknownCaseError(f"there is no case {case!r}; there are: {', '.join(names())}")
+    found = {}
+    for file in sorted((Path(cases.__path__[0]) / case).glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))  # reading is enough, and needs no torch
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+        if "train" in functions and any(
+            isinstance(t, ast.Name) and t.id == "FAULTS" for t in targets
+        ):
+            found[file.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return found
+
+
+def program(case: str) -> list[str]:
+    """What trains a case, as words after `python -m`; UnknownCaseError where there is none."""
+    name, slash, item = case.partition("/")
+    known = items(name)
+    if slash and item not in known:
+        there = f"there are: {', '.join(known)}" if known else f"{name} is one model by itself"
+        raise UnknownCaseError(f"{name} has no item {item!r}; {there}")
+    if slash:
+        return [part(name, "item").__name__.rpartition(".")[0], item]
+    if known:
+        raise UnknownCaseError(
+            f"{name} holds {len(known)} models: name one, as in {name}/{next(iter(known))}; "
+            f"`unstuck case list {name}` shows them"
+        )
+    return [part(name, "train").__name__]
+
+
 def watched(case: str, arguments: Sequence[str], directory: Path) -> int:
     """Train a case as a watched child process; its exit status."""
-    module = part(case, "train").__name__
+    words = program(case)
     env = launch.environment(
         directory, name=f"{case} {' '.join(arguments)}"[:100], recipe=launch.recipe_of(arguments)
     )
-    return launch.run(launch.python_command(["-m", module, *arguments]), env)
+    return launch.run(launch.python_command(["-m", *words, *arguments]), env)
 
 
 def run_of(directory: Path) -> Run:

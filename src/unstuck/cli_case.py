@@ -8,6 +8,7 @@ import click
 
 from unstuck.cli_options import ScriptCommand, report_options, show, status_of
 from unstuck.diagnose import diagnose
+from unstuck.source import UnreadableRunError
 
 
 @click.group(name="case")
@@ -16,12 +17,17 @@ def case_group() -> None:
 
 
 @case_group.command(name="list")
-def case_list() -> None:
-    """Print every case."""
+@click.argument("case", required=False)
+def case_list(case: str | None) -> None:
+    """Print every case, or every item of CASE."""
     from unstuck import casework
 
-    for name, about in casework.names().items():
-        click.echo(f"{name:<12} {about}")
+    found = casework.names() if case is None else casework.items(case)
+    if not found:
+        raise click.ClickException(f"{case} is one model by itself: `unstuck case run {case}`")
+    prefix = "" if case is None else f"{case}/"
+    for name, about in found.items():
+        click.echo(f"{prefix + name:<26} {about}")
 
 
 @case_group.command(name="run", cls=ScriptCommand)
@@ -35,19 +41,26 @@ def case_run(
     json_file: Path | None,
     fail_on: str | None,
 ) -> None:
-    """Train CASE watched, then diagnose it: CASE [--preset P] [--config FILE.json] ..."""
+    """Train CASE watched, then diagnose it: CASE ARGS..., such as course/cnn --seed 1."""
     from unstuck import casework
     from unstuck.watcher import launch
 
     if not case:
         raise click.UsageError("give a case; `unstuck case list` shows them")
     name, *arguments = case
-    casework.part(name, "train")
-    directory = record or launch.new_directory(name)
+    casework.program(name)
+    directory = record or launch.new_directory(name.replace("/", "-"))
+    if "--out" not in arguments and not {"-h", "--help"} & set(arguments):
+        arguments += ["--out", str(directory / "output")]
     status = casework.watched(name, arguments, directory)
     if status:
         sys.exit(status)
-    diagnosis = diagnose(casework.run_of(directory))
+    try:
+        run = casework.run_of(directory)
+    except UnreadableRunError as error:
+        click.echo(f"nothing to diagnose: {error}", err=True)
+        return
+    diagnosis = diagnose(run)
     show(diagnosis, html_file, json_file, command=f"unstuck case run {' '.join(case)}")
     click.echo(f"recorded in {directory}")
     sys.exit(status_of(diagnosis, fail_on))

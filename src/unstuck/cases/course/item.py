@@ -70,7 +70,7 @@ def load(name: str) -> ModuleType:
     """The module of an item; ValueError where there is none of that name."""
     if name not in names():
         raise ValueError(
-            f"there is no item {name!r} in the course; there are: {', '.join(names())}"
+            f"the course has no item {name!r}; there are: {', '.join(names())}"
         )
     return import_module(f"{course.__name__}.{name}")
 

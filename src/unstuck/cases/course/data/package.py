@@ -5,7 +5,6 @@ The cache is `UNSTUCK_CACHE`, or `unstuck` under `XDG_CACHE_HOME` (default `~/.c
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -60,7 +59,10 @@ def unpacked(package: Package) -> Path:
         archive = _fetched(package, Path(temporary))
         whole = Path(temporary) / "unpacked"
         whole.mkdir()
-        _unpack(archive, whole)
+        try:
+            _unpack(archive, whole)
+        except (OSError, subprocess.SubprocessError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise PackageError(f"{archive.name} cannot be unpacked: {error}") from None
         try:
             whole.rename(folder)  # whole or not at all
         except OSError:  # another process was faster
@@ -103,8 +105,6 @@ def _fetched(package: Package, folder: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> None:
     if archive.suffix == ".deb":
-        if shutil.which("dpkg-deb") is None:
-            raise PackageError(f"there is no dpkg-deb here to unpack {archive.name}")
         subprocess.run(["dpkg-deb", "-x", archive, folder], check=True, timeout=SECONDS)
     elif archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
