@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from unstuck import atomic
 from unstuck.records import (
     Diagnosis,
     Evidence,
@@ -23,7 +24,7 @@ from unstuck.records import (
     Unchecked,
     Verdict,
 )
-from unstuck.report import atomic, story
+from unstuck.report import story
 from unstuck.report.text import TEXT_LENGTH
 
 SCHEMA = "unstuck.report/1"

@@ -10,8 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from unstuck import atomic
 from unstuck.records import Diagnosis, Treatment, Trial
-from unstuck.report import atomic, sections, story, text
+from unstuck.report import sections, story, text
 from unstuck.report.overview_plot import overview
 from unstuck.report.pictures import Pictures, embedded
 from unstuck.report.trial_plot import forest, pairs_by_seed

@@ -13,21 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from unstuck import atomic
 from unstuck.records import Outcome, Plan
 from unstuck.trials.plan import PlanError, from_json, to_json
 from unstuck.trials.subject import Subject
 
 SCHEMA = 1
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is either there in full or not at all."""
-    half = path.with_name(f"{path.name}.{os.getpid()}.half")
-    with half.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
 
 
 @contextmanager
@@ -53,7 +44,7 @@ def begin(folder: Path, plan: Plan, subject: Subject) -> None:
     }
     file, results = folder / "plan.json", folder / "results.jsonl"
     if not results.exists() or not results.stat().st_size:
-        write_whole(file, json.dumps(intent, indent=2) + "\n")
+        atomic.write_text(file, json.dumps(intent, indent=2) + "\n")
         return
     if not file.exists():
         raise PlanError(f"{folder} holds results without their plan: choose another folder")

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from unstuck import atomic
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
 from unstuck.records import Outcome, Recipe, Run
 from unstuck.source import UnreadableRunError
-from unstuck.trials.ledger import write_whole
 from unstuck.trials.plan import BASELINE, PlanError, asked, live
 from unstuck.trials.subject import Subject, filled
 
@@ -65,7 +65,7 @@ def start(job: Job, subject: Subject, threads: int) -> Running:
             "seed": job.seed,
             "result": str(result.resolve()),
         }
-        write_whole(job.folder / "job.json", json.dumps(task))
+        atomic.write_text(job.folder / "job.json", json.dumps(task))
         words = [sys.executable, "-m", "unstuck.trials.worker", str(job.folder / "job.json")]
     with (job.folder / "stdout").open("wb") as out, (job.folder / "stderr").open("wb") as err:
         process = subprocess.Popen(

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unstuck.trials.ledger import write_whole
+from unstuck import atomic
 
 LONGEST_ERROR = 500  # characters
 INSIDE = "UNSTUCK_TRIAL_WORKER"
@@ -31,7 +31,7 @@ def main(job_file: str) -> None:
     os.environ[INSIDE] = "1"
     job = json.loads(Path(job_file).read_text())
     sys.path[:] = [*job["path"], *(p for p in sys.path if p not in job["path"])]
-    write_whole(Path(job["result"]), json.dumps(result_of(job)))
+    atomic.write_text(Path(job["result"]), json.dumps(result_of(job)))
 
 
 def result_of(job: Mapping[str, Any]) -> dict[str, Any]:
