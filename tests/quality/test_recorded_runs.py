@@ -3,12 +3,10 @@
 Sick runs name the planted code first; healthy ones raise no alarm. `pytest -s` prints the matrix.
 """
 
-import gzip
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from recorded import read, run_of, until
 
 from unstuck import Run, Series, catalog, diagnose
 
@@ -20,12 +18,8 @@ LARGEST_ALL = 1_500_000
 
 def load(path):
     """A recorded run and the code planted in it (None: healthy)."""
-    kept = json.loads(gzip.decompress(path.read_bytes()))
-    series = {
-        name: Series(name, np.array(step), np.array([float(v) for v in value]))
-        for name, (step, value) in kept["series"].items()
-    }
-    return Run(series, facts=kept["facts"], name=kept["name"]), kept["expected"]
+    kept = read(path)
+    return run_of(kept), kept["expected"]
 
 
 RUNS = {path.name.removesuffix(".json.gz"): load(path) for path in FILES}
@@ -62,11 +56,7 @@ def test_half_the_losses_give_the_same_first_cause(name):
 @pytest.mark.parametrize("name", HEALTHY)
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_a_healthy_run_raises_no_alarm_while_it_is_still_young(name, share):
-    run = RUNS[name][0]
-    until = share * run.last_step
-    young = {n: Series(n, s.step[s.step <= until], s.value[s.step <= until])
-             for n, s in run.series.items()}  # fmt: skip
-    alarms = diagnose(Run(young, facts=run.facts)).at_least("warning")
+    alarms = diagnose(until(RUNS[name][0], share)).at_least("warning")
     assert not alarms, [f.message for f in alarms]
 
 
