@@ -8,7 +8,8 @@ it lost. Its other terms carry on alone.
 A discriminator's loss (by role, or a name like `d_loss`, `errD`, `loss_disc`, `critic_loss`) stays
 below `WON` times its start for the last `LASTING` of the run (medians over windows of steps), and
 what plays against it, the generator's adversarial term or else its loss, ends above `ROSE` times
-its start.
+its start. A minimax loss log(1 - D(G(z))) is negative and rises to nothing: it ends above `NOTHING`
+times its start.
 
 ## Example
 >>> from unstuck import Run
@@ -18,16 +19,22 @@ its start.
 ...                   loss__g_loss=[30.0] * 100)
 >>> [finding.message for finding in saturated_discriminator(run(0.05, 1.2))]
 ['loss/d_loss is at 0.05, 7.2% of its start, since step 61, and term/g_loss/adv rose to 1.2']
+>>> def minimax(end):
+...     return Run.of(loss__d_loss=[1.4] * 60 + [0.01] * 40, loss__g_loss=[-0.7] * 60 + [end] * 40)
+>>> [finding.message for finding in saturated_discriminator(minimax(-0.06))]
+['loss/d_loss is at 0.01, 0.7% of its start, since step 61, and loss/g_loss rose to -0.06']
 
 ## Look-alikes
 A balanced game, a discriminator that leads while the generator follows, one that won for a while,
-and a critic whose loss is negative by nature:
+a minimax loss that is still far from nothing, and a critic whose loss is negative by nature:
 
 >>> saturated_discriminator(run(0.095, 1.2))
 []
 >>> saturated_discriminator(run(0.05, 0.8))
 []
 >>> saturated_discriminator(run(0.05, 1.2, since=75))
+[]
+>>> saturated_discriminator(minimax(-0.09))
 []
 >>> saturated_discriminator(run(d=-5.0, adv=4.0, start=-0.1))
 []
@@ -56,18 +63,19 @@ from unstuck.signals.windows import in_windows
 
 WON = 0.1  # of its start; balanced games stayed above 0.9, lost ones below 1e-9 (LOG.md)
 ROSE = 1.5  # times its start; in balanced games up to 1.24, where the discriminator won 12 to 26
+NOTHING = 0.1  # of its start: as for WON; lost minimax games ended below 6e-4 of it (LOG.md)
 LASTING = 0.3  # share of the run; a lead that was lost again was shorter (LOG.md)
 
 
 @detector("ADV001", needs=("loss/*",), explains=("OPT003", "OPT004", "LOS001", "LOS002"))
 def saturated_discriminator(run: Run) -> Iterator[Finding]:
-    rivals = [s for s in _against(run) if share_left(s) > ROSE]
+    rivals = [s for s in _against(run) if end_level(s) > _beaten(s)]
     for series in discriminator_losses(run):
         start, calm = start_level(series), in_windows(series)
         won = last_span_beyond(calm, "<", WON * start, at_least=LASTING * length(calm))
         if start <= 0 or not won or end_level(series) < 0 or not rivals:
             continue
-        rival = max(rivals, key=share_left)
+        rival = max(rivals, key=lambda s: end_level(s) - start_level(s))
         last = int(rival.step[-1])
         end = Series(f"{rival.name} (last median)", rival.step[-1:], np.array([end_level(rival)]))
         yield Finding(
@@ -80,10 +88,16 @@ def saturated_discriminator(run: Run) -> Iterator[Finding]:
             ),
             evidence=(
                 Evidence(calm, "<", WON * start, won),
-                Evidence(end, ">", ROSE * start_level(rival), (last, last)),
+                Evidence(end, ">", _beaten(rival), (last, last)),
             ),
             severity="error",
         )
+
+
+def _beaten(rival: Series) -> float:
+    """The level above which a generator's loss says that it has lost."""
+    start = start_level(rival)
+    return ROSE * start if start > 0 else NOTHING * start
 
 
 def _against(run: Run) -> list[Series]:
