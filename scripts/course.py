@@ -146,15 +146,22 @@ def run_all(jobs: list[Job], workers: int, console: Console) -> None:
     ):
         task = progress.add_task("training", total=len(jobs), completed=len(jobs) - len(left))
         running = {pool.submit(run, job): job for job in left}
-        for future in as_completed(running):
-            future.result()
-            job = running[future]
-            progress.update(task, advance=1, description=f"{job.item} {job.form} {job.seed}"[:40])
+        try:
+            for future in as_completed(running):
+                future.result()
+                job = running[future]
+                said = f"{job.item} {job.form} {job.seed}"[:40]
+                progress.update(task, advance=1, description=said)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise SystemExit(
+                "interrupted: the same command goes on where this one stopped"
+            ) from None
     console.print(f"{len(left)} runs in {time.monotonic() - began:.0f} s, {len(jobs)} in all")
 
 
 def main() -> None:
-    from course_results import print_table, results_of  # beside this file
+    from course_results import print_summary, print_table, results_of  # beside this file
 
     from unstuck.cases.course import item
 
@@ -175,6 +182,7 @@ def main() -> None:
     run_all(jobs, options.jobs, console)
     results = results_of(jobs)
     print_table(results, console)
+    print_summary(results, console)
     if options.page:
         import course_page
 

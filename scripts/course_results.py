@@ -145,6 +145,23 @@ def print_table(results: list[Item], console: Console) -> None:
     console.print(table)
 
 
+def print_summary(results: list[Item], console: Console) -> None:
+    """How the whole course stands against what it promises."""
+    faults = [(one, fault) for one in results for fault in one.faults]
+    known = [(one, fault) for one, fault in faults if one.known_codes(fault)]
+    sick = sum(len(one.faults[fault].named) for one, fault in known)
+    named = sum(one.named_first(fault) for one, fault in known)
+    healthy = [codes for one in results for codes in one.healthy.named.values()]
+    console.print(
+        f"{sum(one.beats == len(one.margins) for one in results)} of {len(results)} items beat the "
+        f"trivial answer by their margin in every seed\n"
+        f"{sum(one.harm(fault)[1] > 0 for one, fault in faults)} of {len(faults)} faults shown\n"
+        f"{sum(map(bool, healthy))} of {len(healthy)} healthy runs warned of\n"
+        f"{named} of {sick} sick runs named first, where the code has a detector\n"
+        f"slowest healthy run: {max(one.seconds for one in results):.0f} s of one core"
+    )
+
+
 def _spread(values: np.ndarray) -> str:
     return f"{values.mean():.4g} +- {values.std(ddof=1) if len(values) > 1 else 0:.2g}"
 
