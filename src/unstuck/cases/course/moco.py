@@ -26,8 +26,8 @@ from torch.nn import functional as F
 import unstuck
 from unstuck.cases.course import item, loop, pictures
 from unstuck.cases.course.data import digits
-from unstuck.cases.course.data.probe import linear_probe
 from unstuck.cases.course.data.augmentation import affine_views
+from unstuck.cases.course.data.probe import linear_probe
 from unstuck.cases.course.item import Fault
 
 METRIC, HIGHER_IS_BETTER, UNIT = "linear_probe", True, ""
