@@ -61,10 +61,12 @@ class Deep(nn.Module):
     def __init__(self, depth: int, width: int, start: str) -> None:
         super().__init__()
         sizes = [28 * 28, *[width] * depth, 10]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        for layer, inputs, outputs in zip(self.layers, sizes[:-1], sizes[1:], strict=True):
-            nn.init.normal_(layer.weight, 0, std_of(start, inputs, outputs))
+        layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)]
+        for layer in layers:
+            std = std_of(start, layer.in_features, layer.out_features)
+            nn.init.normal_(layer.weight, 0, std)
             nn.init.zeros_(layer.bias)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers[-1](self.hidden(x)[-1])
@@ -85,8 +87,8 @@ FAULTS = {
     ),
     "too-large": Fault(
         {"start": "too-large"},
-        "activations double a layer: the first loss is in the thousands",
-        ("INI002", "INI001", "GRD002", "OPT001"),
+        "activations double a layer: the first loss is in the thousands, and soon not finite",
+        ("INI002", "INI001", "GRD002", "NUM001"),
     ),
 }
 

@@ -103,7 +103,7 @@ def train(
         first = float(data_loss(model(train_x), data.train_y))
 
     def loss(x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        terms = {r.loss: data_loss(model(x), y)}
+        terms: dict[str, Tensor] = {r.loss: data_loss(model(x), y)}
         if r.l2:
             terms["l2"] = r.l2 * model.W.square().sum()
         if r.l1:

@@ -113,7 +113,8 @@ def share(schedule: str, step: int, steps: int) -> float:
 
 def valley(rule: str, lr: float, steps: int = 100) -> Tensor:
     """Values of f(x, y) = (x^2 + 100 y^2) / 2 from (1, 1) on, `steps` + 1 of them."""
-    at, state, values = torch.ones(2), {}, []
+    state: dict[str, Any] = {}
+    at, values = torch.ones(2), []
     steep = torch.tensor([1.0, 100.0])
     for _ in range(steps + 1):
         values.append((steep * at.square()).sum() / 2)

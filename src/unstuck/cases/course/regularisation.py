@@ -33,7 +33,7 @@ class Recipe(loop.Recipe):
     """pictures to learn from: few, so that they can be learned by heart"""
     steps: int = Field(500, ge=1)
     """updates: eighty epochs"""
-    width: int = Field(16, ge=1)
+    width: int = Field(8, ge=1)
     """channels of the first convolution"""
     keep: float = Field(0.5, gt=0, le=1)
     """probability p that dropout keeps a unit"""
@@ -41,7 +41,7 @@ class Recipe(loop.Recipe):
     """a new variant of every picture each time"""
     drop_in_tests: bool = False
     """forget to switch dropout off for testing"""
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(1.5e-3, gt=0)
     """learning rate of Adam"""
 
 
@@ -82,7 +82,7 @@ def flipped(x: Tensor, random: Generator) -> Tensor:
     return torch.where(mirrored, x.flip(3), x)
 
 
-def cropped(x: Tensor, random: Generator, smallest: float = 0.8) -> Tensor:
+def cropped(x: Tensor, random: Generator, smallest: float = 0.9) -> Tensor:
     """A window of at least `smallest` of the side, anywhere, resized to the whole."""
     scale = smallest + (1 - smallest) * torch.rand(len(x), generator=random)
     shift = (2 * torch.rand(len(x), 2, generator=random) - 1) * (1 - scale)[:, None]
@@ -108,7 +108,7 @@ def jittered(x: Tensor, random: Generator, most: float = 0.2) -> Tensor:
     return (grey + saturation * (x - grey)).clamp(0, 1)
 
 
-def cut_out(x: Tensor, random: Generator, side: int = 8) -> Tensor:
+def cut_out(x: Tensor, random: Generator, side: int = 6) -> Tensor:
     """A square of `side` px erased, its centre anywhere."""
     height, width = x.shape[2:]
     row = torch.randint(height, (len(x), 1, 1, 1), generator=random)

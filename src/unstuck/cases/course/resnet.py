@@ -91,8 +91,8 @@ class ResNet(nn.Module):
 FAULTS = {
     "no-residual": Fault(
         {"residual": False},
-        "the plain net of the same depth is worse on training and test data alike",
-        ("GRD001", "OPT004"),
+        "the plain net of the same depth is worse on training and test data alike, though its"
+        " gradients are of the usual size",
     ),
 }
 

@@ -66,8 +66,8 @@ class Net(nn.Module):
 FAULTS = {
     "wrong-scale": Fault(
         {"scale": 30.0},
-        "the first loss is hundreds of times log 10, and no rate of the scan makes up for it",
-        ("INI001", "OPT001"),
+        "the first loss is a hundred times log 10, and no rate of the scan makes up for it",
+        ("INI001",),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Transfer from ImageNet to emoji groups with twenty pictures each: a new head, then fine-tuning.
+"""Transfer from ImageNet to emoji groups with thirty pictures each: a new head, then fine-tuning.
 
 With few labels a network is not trained from scratch: all its layers but the last are kept as they
 are and a new head is learned on their features; then the last blocks are trained on, at a very
@@ -25,18 +25,18 @@ from unstuck.cases.course.data import emoji, mobilenet
 from unstuck.cases.course.item import Fault
 
 METRIC, HIGHER_IS_BETTER, UNIT = "test_accuracy", True, ""
-MARGIN = 0.3  # over naming the most frequent group always
-TINY = {"steps": 3, "head_steps": 5, "per_group": 4, "test": 40}
+MARGIN = 0.3  # over naming one group always
+TINY = {"steps": 3, "head_steps": 5, "per_group": 4, "test": 10}
 
 
 class Recipe(loop.Recipe):
-    per_group: int = Field(20, ge=1)
+    per_group: int = Field(30, ge=1)
     """labelled pictures of each group; the seed draws them"""
-    test: int = Field(300, ge=1)
-    """pictures to test on, drawn from the rest"""
+    test: int = Field(30, ge=1)
+    """pictures of each group to test on"""
     pretrained: bool = True
     """start from ImageNet's weights, not from random ones"""
-    head_steps: int = Field(200, ge=1)
+    head_steps: int = Field(60, ge=1)
     """updates of the new head on features that are computed once"""
     head_lr: float = Field(1e-3, gt=0)
     """learning rate of the head"""
@@ -46,8 +46,8 @@ class Recipe(loop.Recipe):
     """updates of the fine-tuning"""
     batch: int = Field(32, ge=1)
     """samples an update"""
-    lr: float = Field(1e-4, gt=0)
-    """learning rate of the fine-tuning, a tenth of the head's; 1e-2 ruins what was learned"""
+    lr: float = Field(2e-5, gt=0)
+    """learning rate of the fine-tuning, a fiftieth of the head's; 3e-3 ruins what was learned"""
     weight_decay: float = Field(0.01, ge=0)
     """decoupled weight decay: labels are few"""
 
@@ -55,7 +55,7 @@ class Recipe(loop.Recipe):
 class Tail(nn.Module):
     """The last layers and the new head; batch normalisation stays in eval mode."""
 
-    def __init__(self, layers: nn.Sequential, head: nn.Linear) -> None:
+    def __init__(self, layers: nn.Module, head: nn.Linear) -> None:
         super().__init__()
         self.layers, self.head = layers, head
 
@@ -70,7 +70,7 @@ class Tail(nn.Module):
 
 FAULTS = {
     "high-rate": Fault(
-        {"lr": 0.03},
+        {"lr": 3e-3},
         "the first updates throw the pretrained weights away: the loss leaps up",
         ("OPT001",),
     ),
@@ -90,7 +90,7 @@ def train(
     order = torch.randperm(len(data.groups))
     places = [order[data.groups[order] == g] for g in range(len(data.group_names))]
     train_at = torch.cat([p[: r.per_group] for p in places])
-    test_at = order[~torch.isin(order, train_at)][: r.test]
+    test_at = torch.cat([p[r.per_group :][: r.test] for p in places])
     mean, std = (torch.tensor(v)[:, None, None] for v in (mobilenet.MEAN, mobilenet.STD))
 
     with torch.no_grad():  # what stays as it is is computed once
@@ -128,14 +128,13 @@ def train(
         fit(tail, (train_x, test_x), r.lr, r.steps)
     metrics = loop.looked_at(tail, lambda: looked_at(tail, test_x))
     if out is not None:
+        mixed = torch.randperm(len(test_at))
         with torch.no_grad():
-            named = tail(test_x[:24]).argmax(1)
-        rows = []
-        for g in range(len(data.group_names)):
-            rows.append([data.pictures[at] for at in test_at[:24][named == g][:6]])
-        kept = [(n, row) for n, row in zip(data.group_names, rows, strict=True) if row]
+            named = tail(test_x[mixed]).argmax(1)
+        rows = {name: test_at[mixed][named == g] for g, name in enumerate(data.group_names)}
+        shown = {name.split()[0]: at[:7] for name, at in rows.items() if len(at)}
         pictures.grid(
-            out / "picture.png", [row for _, row in kept], row_titles=[n for n, _ in kept]
+            out / "picture.png", [data.pictures[at] for at in shown.values()], row_titles=[*shown]
         )
-    majority = float((test_y == data.groups.mode().values).float().mean())
+    majority = float((test_y == train_y.mode().values).float().mean())
     return metrics | {"baseline": majority, "frozen_accuracy": frozen}

@@ -109,7 +109,7 @@ def gradient_error(
             numeric[i] = (above - network.loss(x, y)) / (2 * h if centred else h)
             flat[position] = kept
         found = analytic[name].reshape(-1)[chosen]
-        scale = np.linalg.norm(found) + np.linalg.norm(numeric)
+        scale = float(np.linalg.norm(found) + np.linalg.norm(numeric))
         errors.append(float(np.linalg.norm(found - numeric) / max(scale, 1e-12)))
     return max(errors)
 
