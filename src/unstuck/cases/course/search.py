@@ -118,14 +118,14 @@ def train(
     print("3. " + "  ".join(f"{lr:.0e}: {loss:.3f}" for lr, loss in scan.items()), flush=True)
 
     trials: dict[tuple[float, float], float] = {}
-    centre, reach, steps = (best_lr, 1e-4), 1.0, r.short
+    centre, reach = (best_lr, 1e-4), (-1.0, 0.3)  # decades; much above the scanned rate it diverges
     for phase in ("coarse", "fine"):
         for _ in range(r.trials):
-            lr, decay = (c * 10 ** random.uniform(-reach, reach) for c in centre)
-            trials[lr, decay] = accuracy(tried(known, lr, decay, steps)[0], *val)
+            lr, decay = (c * 10 ** random.uniform(*reach) for c in centre)
+            trials[lr, decay] = accuracy(tried(known, lr, decay, r.short)[0], *val)
         centre = max(trials, key=lambda choice: trials[choice])
         print(f"4. {phase}: {trials[centre]:.3f} with {centre[0]:.1e} {centre[1]:.1e}", flush=True)
-        reach = 0.3
+        reach = (-0.3, 0.3)
 
     model = fresh()
     optimizer = torch.optim.SGD(

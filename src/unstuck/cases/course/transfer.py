@@ -70,7 +70,7 @@ class Tail(nn.Module):
 
 FAULTS = {
     "high-rate": Fault(
-        {"lr": 3e-3},
+        {"lr": 0.03},
         "the first updates throw the pretrained weights away: the loss leaps up",
         ("OPT001",),
     ),
