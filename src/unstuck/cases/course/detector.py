@@ -223,7 +223,7 @@ def _draw(file: Path, s: scenes.Scenes, found: list[tuple[Tensor, Tensor, Tensor
         for box, c, k in zip(boxes.tolist(), confidence, kinds.tolist(), strict=True):
             if c >= 0.4:
                 x0, y0, x1, y1 = box
-                axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="w"))
+                axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="w"))  # type: ignore[attr-defined]
                 label = f"{scenes.KINDS[k]} {c:.1f}"
                 axis.text(x0, y0 - 0.5, label, color="w", fontsize=5, backgroundcolor="#0008")
     figure.tight_layout(pad=0.3)

@@ -139,7 +139,7 @@ def train(
     middle[:, middle.shape[1] // 2, middle.shape[2] // 2] = 1
     if out is not None:
         rows = [test.pictures[:9], *(_scaled(each[:9]) for each in maps.values())]
-        filters = model.convolutions[0].weight.detach()[:9]
+        filters = next(model.parameters()).detach()[:9]
         rows.append((filters - filters.min()) / (filters.max() - filters.min()))
         pictures.grid(
             out / "picture.png", rows, row_titles=("scene", *maps, "filters"), colours="magma"

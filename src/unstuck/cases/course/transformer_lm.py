@@ -237,7 +237,7 @@ def _draw(file: Path, model: Transformer, characters: Tensor, written: str) -> N
     with torch.no_grad():
         model(shown[None])
     letters = list(text.decoded(shown).replace("\n", " "))
-    maps = [w for i in (0, -1) for w in model.blocks[i].attention.weights[0][:2]]
+    maps = [w for i in (0, -1) for w in model.blocks[i].attention.weights[0][:2]]  # type: ignore[union-attr, index]
     figure, axes = plt.subplots(1, 4, figsize=(9, 3.2))
     for axis, weights in zip(axes, maps, strict=False):
         axis.imshow(weights, cmap="magma")

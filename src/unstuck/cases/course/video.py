@@ -124,7 +124,7 @@ def inflated(conv: nn.Conv2d, frames: int) -> nn.Conv3d:
         raise ValueError("give the padding as numbers")
     wide = nn.Conv3d(
         conv.in_channels, conv.out_channels, (frames, height, width),
-        (1, *conv.stride), (0, *padding), bias=conv.bias is not None,
+        (1, *conv.stride), (0, *padding), bias=conv.bias is not None,  # type: ignore[arg-type]
     )  # fmt: skip
     with torch.no_grad():
         wide.weight.copy_(conv.weight[:, :, None].expand_as(wide.weight) / frames)
