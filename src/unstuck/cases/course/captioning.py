@@ -180,7 +180,7 @@ def _draw(file: Path, shown: Tensor, titles: Sequence[str]) -> None:
 
     figure, axes = plt.subplots(4, 8, figsize=(8, 5))
     for axis, picture, title in zip(axes.flat, shown, titles, strict=False):
-        axis.imshow(picture.permute(1, 2, 0))
+        axis.imshow(picture.permute(1, 2, 0).numpy())
         axis.set_title(title, fontsize=5.5)
         axis.set_axis_off()
     figure.tight_layout(pad=0.4)

@@ -211,7 +211,7 @@ def _draw(file: Path, model: LanguageModel, characters: Tensor, written: str) ->
     agreement = torch.corrcoef(torch.cat([since[None].float(), units.T]))[0, 1:]
     best = int(agreement.nan_to_num().abs().argmax())
     values = units[:, best] - units[:, best].min()
-    colours = plt.get_cmap("coolwarm")(values / values.max().clamp(min=1e-6))
+    colours = plt.get_cmap("coolwarm")((values / values.max().clamp(min=1e-6)).numpy())
 
     figure, axis = plt.subplots(figsize=(7, 4))
     axis.set_axis_off()

@@ -213,17 +213,18 @@ def train(
 def _draw(file: Path, s: scenes.Scenes, found: list[tuple[Tensor, Tensor, Tensor]]) -> None:
     """Sixteen scenes with the boxes of a confidence of at least 0.4."""
     from matplotlib import pyplot as plt
+    from matplotlib.patches import Rectangle
 
     figure, axes = plt.subplots(2, 8, figsize=(9, 2.6))
     for axis, picture, (boxes, confidence, kinds) in zip(
         axes.flat, s.pictures, found, strict=False
     ):
-        axis.imshow(picture.permute(1, 2, 0), extent=(0, SIZE, SIZE, 0))
+        axis.imshow(picture.permute(1, 2, 0).numpy(), extent=(0, SIZE, SIZE, 0))
         axis.set_axis_off()
         for box, c, k in zip(boxes.tolist(), confidence, kinds.tolist(), strict=True):
             if c >= 0.4:
                 x0, y0, x1, y1 = box
-                axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="w"))  # type: ignore[attr-defined]
+                axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="w"))
                 label = f"{scenes.KINDS[k]} {c:.1f}"
                 axis.text(x0, y0 - 0.5, label, color="w", fontsize=5, backgroundcolor="#0008")
     figure.tight_layout(pad=0.3)

@@ -37,11 +37,11 @@ class Recipe(loop.Recipe):
     width: int = Field(64, ge=1)
     """units of the state"""
     forget_bias: float = 3.0
-    """what the LSTM's forget gates start at: sigmoid(3)^40 = 0.14 of the memory reaches the end"""
+    """what the LSTM's forget and the GRU's update gates start at: sigmoid(3)^40 = 0.14 is kept"""
     steps: int = Field(450, ge=1)
     """updates"""
     lr: float = Field(3e-3, gt=0)
-    """learning rate of Adam"""
+    """first learning rate of Adam; half a cosine to zero, for it forgets again at full rate"""
 
 
 class Memory(nn.Module):
@@ -52,8 +52,8 @@ class Memory(nn.Module):
         kinds = {"vanilla": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
         self.recurrence = kinds[cell](SYMBOLS, width, batch_first=True)
         self.head = nn.Linear(width, SYMBOLS)
-        if isinstance(self.recurrence, nn.LSTM):
-            with torch.no_grad():
+        if cell != "vanilla":
+            with torch.no_grad():  # the second of the gates, the LSTM's f as the GRU's z
                 self.recurrence.bias_hh_l0[width : 2 * width] = forget_bias
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,12 +88,20 @@ def train(
             "recall": float((scores.argmax(1) == test_y).float().mean()),
         }
 
-    metrics = loop.fit(r, model, sequences(r.batch, r.length, 2 * seed), loss, evaluate, clip=1.0)
+    batches = sequences(r.batch, r.length, 2 * seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=r.lr, weight_decay=r.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.steps)
+    metrics = loop.fit(
+        r, model, batches, loss, evaluate, optimizer=optimizer, schedule=schedule, clip=1.0
+    )
     if out is not None:
         lines = {"before training": first, "after": by_step(model, test_x, test_y)}
-        for cell in ("vanilla", "gru"):
+        for name, cell, bias in (
+            ("vanilla cell", "vanilla", 0.0),
+            ("gates half open", "lstm", 0.0),
+        ):
             torch.manual_seed(seed)
-            lines[f"{cell}, before"] = by_step(Memory(cell, r.width, 0.0), test_x, test_y)
+            lines[f"{name}, before"] = by_step(Memory(cell, r.width, bias), test_x, test_y)
         pictures.curves(
             out / "picture.png", lines, x="step", y="gradient of the loss by the input", log_y=True
         )

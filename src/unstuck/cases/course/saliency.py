@@ -102,7 +102,6 @@ FAULTS = {
         {"told": True},
         "the ground's colour gives the kind away in training: the classifier need not look at the"
         " shape, its map peaks on the ground, and on honest pictures it fails",
-        ("GEN001",),
     ),
 }
 

@@ -184,7 +184,7 @@ def _draw(file: Path, model: Seq2Seq, sources: Tensor) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(8, 3))
     for axis, i in zip(axes, (int(lengths.argmin()), int(lengths.argmax())), strict=True):
         source = decoded(sources[i])
-        axis.imshow(looks[i, :, : len(source)], cmap="gray", vmin=0, vmax=1)
+        axis.imshow(looks[i, :, : len(source)].numpy(), cmap="gray", vmin=0, vmax=1)
         axis.set_xticks(range(len(source)), list(source), fontsize=7, family="monospace")
         axis.set_yticks(range(ANSWER), list(decoded(scores[i].argmax(1))), fontsize=7)
     figure.tight_layout(pad=0.4)

@@ -189,7 +189,6 @@ def train(
         r, model, windows(learned, r, seed), loss, lambda: {"val_loss": float(cross_entropy(rows))},
         optimizer=optimizer, schedule=schedule, clip=1.0,
     )  # fmt: skip
-    model.eval()
     with torch.no_grad():  # as it is used: the text ends, the next character is not there to see
         ends = held.unfold(0, r.context + 1, 10)
         last = F.cross_entropy(model(ends[:, :-1])[:, -1], ends[:, -1])
@@ -233,11 +232,12 @@ def _draw(file: Path, model: Transformer, characters: Tensor, written: str) -> N
     """Two heads of the first block, two of the last, on held-out text; below, sampled text."""
     from matplotlib import pyplot as plt
 
-    shown = characters[:32]
+    shown = characters[:-1]
     with torch.no_grad():
         model(shown[None])
     letters = list(text.decoded(shown).replace("\n", " "))
-    maps = [w for i in (0, -1) for w in model.blocks[i].attention.weights[0][:2]]  # type: ignore[union-attr, index]
+    layers = [layer for layer in model.modules() if isinstance(layer, SelfAttention)]
+    maps = [w for i in (0, -1) for w in layers[i].weights[0, :2].numpy()]
     figure, axes = plt.subplots(1, 4, figsize=(9, 3.2))
     for axis, weights in zip(axes, maps, strict=False):
         axis.imshow(weights, cmap="magma")
