@@ -4,11 +4,12 @@ Dropout keeps each unit with probability p while training; inverted dropout divi
 p, so that testing uses the whole network as it is (Srivastava et al., "Dropout", 2014): one of 2^N
 thinned networks at every step. Augmentation draws a new picture with the same label: mirrored,
 cropped and scaled back, of another brightness and contrast, a patch erased (DeVries and Taylor,
-"Cutout", 2017).
+"Cutout", 2017). On 400 pictures they keep the held-out loss from climbing, which is how sure of
+itself an overfitted network is when it errs; in so short a training the accuracy does not rise.
 
 Covers: 3.08 8.01 8.02 8.03 8.04 8.05 8.06 8.07 8.08 8.16 8.17 8.20 A08 B15 B16 B24 B27
 Run: unstuck case run course/regularisation
-Expected: test_accuracy
+Expected: val_loss
 """
 
 from collections.abc import Mapping
@@ -23,25 +24,29 @@ from unstuck.cases.course import item, loop, pictures
 from unstuck.cases.course.data import fashion
 from unstuck.cases.course.item import Fault
 
-METRIC, HIGHER_IS_BETTER, UNIT = "test_accuracy", True, ""
-MARGIN = 0.6  # over naming one class always
+METRIC, HIGHER_IS_BETTER, UNIT = "val_loss", False, ""
+MARGIN = 1.5  # below always giving the classes their shares in the training set
 TINY = {"steps": 3, "train": 100, "width": 4}
 
 
 class Recipe(loop.Recipe):
     train: int = Field(400, ge=1)
     """pictures to learn from: few, so that they can be learned by heart"""
-    steps: int = Field(500, ge=1)
-    """updates: eighty epochs"""
+    steps: int = Field(700, ge=1)
+    """updates: nearly sixty epochs"""
+    batch: int = Field(32, ge=1)
+    """samples an update"""
     width: int = Field(8, ge=1)
     """channels of the first convolution"""
-    keep: float = Field(0.5, gt=0, le=1)
-    """probability p that dropout keeps a unit"""
+    keep: float = Field(0.7, gt=0, le=1)
+    """probability p that dropout keeps a unit; the usual 1/2 is much for so narrow a network"""
     augment: bool = True
     """a new variant of every picture each time"""
+    flip: bool = False
+    """mirror too: the shoes of this set all face left, so it is no help here"""
     drop_in_tests: bool = False
     """forget to switch dropout off for testing"""
-    lr: float = Field(1.5e-3, gt=0)
+    lr: float = Field(2e-3, gt=0)
     """learning rate of Adam"""
 
 
@@ -118,8 +123,10 @@ def cut_out(x: Tensor, random: Generator, side: int = 6) -> Tensor:
     return x.masked_fill(near_row & near_column, 0.0)
 
 
-def augmented(x: Tensor, random: Generator) -> Tensor:
-    return cut_out(jittered(cropped(flipped(x, random), random), random), random)
+def augmented(x: Tensor, random: Generator, flip: bool) -> Tensor:
+    if flip:
+        x = flipped(x, random)
+    return cut_out(jittered(cropped(x, random), random), random)
 
 
 FAULTS = {
@@ -127,7 +134,6 @@ FAULTS = {
         {"keep": 1.0, "augment": False},
         "the training loss goes to zero while the held-out loss climbs from its minimum on",
         ("GEN001",),
-        symptom="val_loss",
     ),
     "dropout-in-tests": Fault(
         {"drop_in_tests": True},
@@ -148,7 +154,7 @@ def train(
     model = ConvNet(r.width, r.keep, r.drop_in_tests)
 
     def loss(x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        seen = augmented(x, random) if r.augment else x
+        seen = augmented(x, random, r.flip) if r.augment else x
         return {"cross_entropy": F.cross_entropy(model((seen - fashion.MEAN) / fashion.STD), y)}
 
     def evaluate() -> dict[str, float]:
@@ -163,7 +169,9 @@ def train(
     batches = loop.minibatches((data.train_x, data.train_y), r.batch, seed)
     metrics = loop.fit(r, model, batches, loss, evaluate)
     if out is not None:
-        rows = [[x, *(augmented(x[None], random)[0] for _ in range(7))] for x in data.train_x[:5]]
+        rows = [
+            [x, *(augmented(x[None], random, True)[0] for _ in range(7))] for x in data.train_x[:5]
+        ]
         pictures.grid(out / "picture.png", rows, titles=("picture", "variants"))
-    majority = float((data.test_y == data.train_y.mode().values).float().mean())
-    return metrics | {"baseline": majority}
+    shares = (torch.bincount(data.train_y, minlength=10) + 1) / (len(data.train_y) + 10)
+    return metrics | {"baseline": float(-shares.log()[data.test_y].mean())}
