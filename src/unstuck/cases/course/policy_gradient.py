@@ -1,6 +1,7 @@
 """REINFORCE on the cart-pole: make the pushes likelier that went better than was foreseen.
 
-    grad J = E sum_t grad log pi(a_t | s_t) (G_t - b(s_t)),   G_t = sum_k gamma^k r_{t+k}
+    grad J = E sum_t grad log pi(a_t | s_t) (G_t - b(s_t))
+    G_t = (1 - gamma) sum_k gamma^k r_{t+k}
 
 The baseline b, a network that foresees G, changes nothing in the mean and takes most of the spread
 away. Every update plays whole episodes with the policy as it is and then throws them away.
@@ -41,7 +42,7 @@ class Recipe(loop.Recipe):
     """longest episode"""
     lr: float = Field(1e-2, gt=0)
     """learning rate of Adam"""
-    gamma: float = Field(0.98, ge=0, le=1)
+    gamma: float = Field(0.98, ge=0, lt=1)
     """discount"""
     to_come: bool = True
     """credit a push with the rewards after it; otherwise, looking the wrong way, before it"""
@@ -63,13 +64,13 @@ class ActorCritic(nn.Module):
 
 
 def discounted(rewards: cartpole.Array, gamma: float) -> cartpole.Array:
-    """G_t for rewards (time, episodes): what is still to come, from the last step backwards."""
+    """G_t for rewards (time, episodes), from the last step backwards; at most 1."""
     to_come = np.zeros_like(rewards)
     later = np.zeros(rewards.shape[1])
     for t in reversed(range(len(rewards))):
         later = rewards[t] + gamma * later
         to_come[t] = later
-    return to_come
+    return to_come * (1 - gamma)
 
 
 def played(
@@ -126,7 +127,7 @@ def train(
         advantage = to_come - foreseen.detach()
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
         policy_loss = (F.cross_entropy(scores, a, reduction="none") * advantage).mean()
-        value_loss = F.smooth_l1_loss(foreseen, to_come)
+        value_loss = F.mse_loss(foreseen, to_come)
         loss = policy_loss + value_loss
         optimizer.zero_grad()
         loss.backward()
