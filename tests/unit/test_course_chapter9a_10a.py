@@ -232,6 +232,19 @@ def test_more_heads_cost_no_more_parameters_or_multiplications() -> None:
     assert len(counts) == 1
 
 
+@pytest.mark.entry("10A.13")
+def test_attention_costs_four_times_as_much_for_twice_the_tokens() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    costs = []
+    for tokens in (8, 16):
+        x = torch.randn(1, 2, tokens, 4)
+        with FlopCounterMode(display=False) as counter:
+            _, weights = transformer_lm.attention(x, x, x, None)
+        costs.append((counter.get_total_flops(), weights.numel()))
+    assert costs[1] == (4 * costs[0][0], 4 * costs[0][1])
+
+
 @pytest.mark.entry("10A.09", "10A.10")
 def test_self_attention_is_permutation_equivariant_until_positions_are_added() -> None:
     model = tiny(causal=False)

@@ -139,6 +139,25 @@ def test_region_proposals_are_2700_anchors_of_which_each_has_six_numbers() -> No
     assert scores.numel() / 2 == offsets.numel() / 4 == 20 * 15 * 9 == 2700
 
 
+@pytest.mark.entry("9B.22")
+def test_regions_of_any_size_are_pooled_to_one_grid() -> None:
+    features = torch.randn(8, 15, 20)
+    for height, width in ((5, 4), (3, 2), (14, 7)):
+        pooled = F.adaptive_max_pool2d(features[:, 1 : 1 + height, 2 : 2 + width], 7)
+        assert pooled.shape == (8, 7, 7)
+        assert pooled.amax() == features[:, 1 : 1 + height, 2 : 2 + width].amax()
+
+
+@pytest.mark.entry("9B.33")
+def test_bilinear_sampling_between_pixels_reads_a_slope_that_rounding_misses() -> None:
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    plane = (2 * x + 3 * y)[None, None]
+    place = torch.tensor([5.2, 3.7])  # x, y in pixels
+    read = F.grid_sample(plane, (2 * place / 7 - 1).view(1, 1, 1, 2), align_corners=True)
+    assert read.item() == pytest.approx(2 * 5.2 + 3 * 3.7, rel=1e-5)
+    assert abs(plane[0, 0, 4, 5].item() - read.item()) > 0.4  # the nearest pixel
+
+
 @pytest.mark.entry("9B.25")
 def test_yolo_output_is_30_numbers_a_cell() -> None:
     assert 2 * 5 + 20 == 30

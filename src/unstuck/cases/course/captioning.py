@@ -5,7 +5,7 @@ before it: p(name | picture) = prod_t p(w_t | w_<t, picture). In training the de
 words (teacher forcing), afterwards its own. Vinyals, Toshev, Bengio, Erhan, "Show and Tell" (2015);
 Karpathy, Fei-Fei, "Deep visual-semantic alignments" (2015).
 
-Covers: 9A.05 9A.12 9A.18 9A.19
+Covers: 9A.05 9A.12 9A.18
 Run: unstuck case run course/captioning
 Expected: word_f1
 """
@@ -92,7 +92,7 @@ FAULTS = {
         {"see": False},
         "the decoder starts from zero instead of from the picture: the convolutions never get a"
         " gradient, every picture gets the same name",
-        ("OPT010",),
+        ("GRD005",),
     ),
 }
 

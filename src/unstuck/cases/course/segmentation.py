@@ -5,7 +5,7 @@ and at each size the maps from the way down are put beside those on the way up, 
 threw away no upsampling brings back. Ronneberger, Fischer, Brox, "U-Net" (2015). Scored by
 intersection over union: IoU = |said & true| / |said or true|, mean over kinds.
 
-Covers: 9B.08 9B.10 9B.11 9B.12 9B.13 9B.14 9B.15 9B.16 9B.28 E01 E02 E03 E04
+Covers: 9B.08 9B.11 9B.12 9B.13 9B.14 9B.15 9B.16 9B.28 E01 E02 E03 E04
 Run: unstuck case run course/segmentation
 Expected: mean_iou
 """

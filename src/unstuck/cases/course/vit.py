@@ -5,7 +5,7 @@ learned vector per place is added, for attention itself does not know where a to
 token asks all others, or the tokens' mean is taken. 224 px in patches of 16 give 14^2 = 196 tokens
 of 16 * 16 * 3 = 768 numbers. Dosovitskiy et al., "An image is worth 16x16 words" (2021).
 
-Covers: 10A.20 9B.01 9B.02 9B.03 9B.39 D02 D07 D09
+Covers: 10A.10 10A.20 9B.02 9B.03 9B.39 D02
 Run: unstuck case run course/vit
 Expected: test_accuracy
 """
