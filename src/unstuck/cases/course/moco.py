@@ -54,23 +54,21 @@ class Recipe(loop.Recipe):
     """m; 0.999 is for far longer runs, 0.9 already fails"""
 
 
-class Encoder(nn.Module):
-    """(n, 1, 28, 28) -> features (n, 4 width); `forward` adds the head: unit vectors (n, 32)."""
+class Network(nn.Module):
+    """(n, 1, 28, 28) -> vectors of length one (n, 32), on the encoder's features (n, 4 width)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
+        self.encoder = nn.Sequential(
             nn.Conv2d(1, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, 2, 1), nn.BatchNorm2d(2 * width), nn.ReLU(),
             nn.Conv2d(2 * width, 4 * width, 3, 2, 1), nn.BatchNorm2d(4 * width), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         )  # fmt: skip
-        self.head = nn.Sequential(nn.Linear(4 * width, 64), nn.ReLU(), nn.Linear(64, 32))
-
-    def features(self, x: Tensor) -> Tensor:
-        return self.body(x).mean((2, 3))
+        self.projection = nn.Sequential(nn.Linear(4 * width, 64), nn.ReLU(), nn.Linear(64, 32))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.head(self.features(x)), dim=1)
+        return F.normalize(self.projection(self.encoder(x)), dim=1)
 
 
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, tau: float) -> Tensor:
@@ -104,30 +102,30 @@ def train(
     train_x, test_x = ((x - digits.MEAN) / digits.STD for x in (data.train_x, data.test_x))
     source = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    query_encoder = Encoder(r.width)
-    key_encoder = deepcopy(query_encoder).requires_grad_(False)
-    both = nn.ModuleList([query_encoder, key_encoder])
-    optimizer = torch.optim.Adam(query_encoder.parameters(), r.lr)
+    query_network = Network(r.width)
+    key_network = deepcopy(query_network).requires_grad_(False)
+    both = nn.ModuleList([query_network, key_network])
+    optimizer = torch.optim.Adam(query_network.parameters(), r.lr)
     queue = F.normalize(torch.randn(r.queue, 32, generator=source), dim=1)
 
     def probe() -> dict[str, float]:
-        labelled = query_encoder.features(train_x[: r.labelled]), data.train_y[: r.labelled]
-        features = query_encoder.features(test_x)
+        labelled = query_network.encoder(train_x[: r.labelled]), data.train_y[: r.labelled]
+        features = query_network.encoder(test_x)
         return {"linear_probe": linear_probe(*labelled, features, data.test_y)}
 
     def evaluate() -> dict[str, float]:
         fixed = torch.Generator().manual_seed(0)
         one, other = affine_views(test_x[:500], fixed), affine_views(test_x[:500], fixed)
-        return {"val_loss": float(info_nce(query_encoder(one), key_encoder(other), queue, r.tau))}
+        return {"val_loss": float(info_nce(query_network(one), key_network(other), queue, r.tau))}
 
-    before = loop.looked_at(query_encoder, probe)["linear_probe"]
+    before = loop.looked_at(query_network, probe)["linear_probe"]
     metrics: dict[str, float] = {}
     batches: Iterator[tuple[Tensor, ...]] = loop.minibatches((train_x,), r.batch, seed)
     for step, (x,) in zip(range(1, r.steps + 1), batches, strict=False):
-        query = query_encoder(affine_views(x, source))
+        query = query_network(affine_views(x, source))
         with torch.no_grad():
-            follow(key_encoder, query_encoder, r.momentum)
-            key = key_encoder(affine_views(x, source))
+            follow(key_network, query_network, r.momentum)
+            key = key_network(affine_views(x, source))
         contrastive = info_nce(query, key, queue, r.tau)
         optimizer.zero_grad()
         contrastive.backward()
@@ -141,11 +139,11 @@ def train(
                 f"step {step:5d}  loss {loss:.4f}  val_loss {metrics['val_loss']:.4f}", flush=True
             )
 
-    metrics |= loop.looked_at(query_encoder, probe)
+    metrics |= loop.looked_at(query_network, probe)
     pixels = linear_probe(train_x[: r.labelled], data.train_y[: r.labelled], test_x, data.test_y)
     if out is not None:
         with torch.no_grad():
-            features = F.normalize(query_encoder.eval().features(test_x), dim=1)
+            features = F.normalize(query_network.eval().encoder(test_x), dim=1)
         near = (features[:10] @ features.T).argsort(1, descending=True)[:, :6]
         names = ["picture", "nearest", "second", "third", "fourth", "fifth"]
         rows = [test_x[near[:, k], 0] for k in range(6)]

@@ -1,4 +1,4 @@
-"""Random views of pictures: each picture turned, stretched, slanted and moved on its own."""
+"""Random views of pictures: each changed in a way of its own."""
 
 import torch
 from torch import Tensor
@@ -25,6 +25,13 @@ def affine_views(
     move = shift * _uniform(n, 2, 1, source=source)
     where = F.affine_grid(torch.cat([turns @ stretch, move], 2), list(x.shape), align_corners=False)
     return F.grid_sample(x, where, padding_mode="border", align_corners=False)
+
+
+def stroke_views(x: Tensor, source: torch.Generator) -> Tensor:
+    """Pictures (n, c, h, w), light on dark, with strokes thicker or thinner by up to a pixel."""
+    change = _uniform(len(x), 1, 1, 1, source=source)
+    thick, thin = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
+    return x + change.clamp(min=0) * (thick - x) + (-change).clamp(min=0) * (thin - x)
 
 
 def _uniform(*shape: int, source: torch.Generator) -> Tensor:
