@@ -7,6 +7,7 @@ from unstuck.signals.games import (
     discriminator_losses,
     generator_losses,
     is_discriminators_optimizer,
+    is_reinforcement,
     lone_losses,
 )
 from unstuck.signals.layers import layers_of
@@ -87,3 +88,9 @@ def test_names_are_shown_short_and_printable():
     assert shown("x" * 200, 11) == "xxxxx~xxxxx"
     assert shown("a\x1b[31m\nb") == "a?[31m?b"
     assert where_of("activation/net.conv1/std") == "net.conv1"
+
+
+def test_a_term_of_a_policy_makes_the_run_one_of_reinforcement():
+    terms = Run.of(loss__loss=[9.0, 30.0], **{"term/loss/policy_loss": [0.1, 0.1]})
+    assert is_reinforcement(terms) and lone_losses(terms) == []
+    assert not is_reinforcement(Run.of(loss__loss=[9.0], **{"term/loss/l1": [0.1]}))

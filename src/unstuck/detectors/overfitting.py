@@ -64,6 +64,7 @@ from unstuck.signals.levels import end_level, median
 from unstuck.signals.names import shown
 from unstuck.signals.noise import clear_margin
 from unstuck.signals.spans import between, finite, last_span_beyond, length
+from unstuck.signals.stages import by_stage
 from unstuck.vocabulary import higher_is_better
 
 WORSE = 0.15  # of the best; runs that went on without harm gave back less than 0.1 (LOG.md)
@@ -84,9 +85,10 @@ class Turn:
 
 @detector("GEN001", needs=("loss/*", "metric/val/*"))
 def overfitting(run: Run) -> Iterator[Finding]:
-    metrics = [s for s in run.matching("metric/val/*") if _direction(s.name)]
-    turns = {s.name: turn for s in metrics if (turn := _turn(s))}
-    for name, turn in sorted(turns.items(), key=lambda item: -item[1].worsened)[:1]:
+    all_metrics = [s for s in run.matching("metric/val/*") if _direction(s.name)]
+    metrics = [part for s in all_metrics for part in by_stage(run, s)]
+    turns = [(s.name, turn) for s in metrics if (turn := _turn(s))]
+    for name, turn in sorted(turns, key=lambda item: -item[1].worsened)[:1]:
         step = int(turn.calm.step[turn.best])
         train = next((s for s in lone_losses(run) if _falls_on(s, step)), None)
         span = last_span_beyond(turn.calm, ">", turn.limit)

@@ -6,6 +6,7 @@ A loss of such a game is not meant to fall: each side's gain is the other's loss
 import re
 
 from unstuck.records import Run, Series
+from unstuck.signals.stages import by_stage
 
 DISCRIMINATOR = "discriminator"  # role of a discriminator's or critic's loss
 GENERATOR = "generator"
@@ -39,8 +40,9 @@ def _snake(name: str) -> str:
 
 
 def is_reinforcement(run: Run) -> bool:
-    """Whether one of the losses is an actor's."""
-    return any(_ACTOR_CRITIC.search(s.name.lower()) for s in run.matching("loss/*"))
+    """Whether one of the losses, or a term of one, is an actor's."""
+    losses = [*run.matching("loss/*"), *run.matching("term/*")]
+    return any(_ACTOR_CRITIC.search(s.name.lower()) for s in losses)
 
 
 def discriminator_losses(run: Run) -> list[Series]:
@@ -59,7 +61,7 @@ def generator_losses(run: Run) -> list[Series]:
 
 
 def lone_losses(run: Run) -> list[Series]:
-    """The losses that are no part of a game and are therefore meant to fall."""
+    """The losses that are no part of a game and are therefore meant to fall, stage by stage."""
     if discriminator_losses(run) or is_reinforcement(run):
         return []
-    return run.matching("loss/*")
+    return [part for series in run.matching("loss/*") for part in by_stage(run, series)]
