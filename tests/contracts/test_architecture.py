@@ -96,7 +96,7 @@ def test_nothing_is_pickled(path):
             if ast.unparse(node.func) == "torch.load":
                 assert given.get("weights_only") == "True"
             if ast.unparse(node.func) == "np.load":
-                assert given.get("allow_pickle") == "False"
+                assert given.get("allow_pickle", "False") == "False"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
