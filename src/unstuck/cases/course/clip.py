@@ -162,10 +162,10 @@ def train(
         similarity = model(test_x, test_bag)
     right = (found.argmax(2) == data.groups[test]).float().mean(1)
     if out is not None:
-        asked = range(6)
-        rows = [[test_x[i], *test_x[similarity[:, i].topk(7).indices]] for i in asked]
+        asked = range(3)
+        rows = [[test_x[i], *test_x[similarity[:, i].topk(4).indices]] for i in asked]
         names = [data.names[int(test[i])].replace(" ", "\n") for i in asked]
-        titles = ["meant", *(f"rank {k}" for k in range(1, 8))]
+        titles = ["meant", *(f"rank {k}" for k in range(1, 5))]
         pictures.grid(out / "picture.png", rows, titles=titles, row_titles=names)
     return metrics | {
         "zero_shot_one_word": float(right[0]),

@@ -144,12 +144,12 @@ def _radius_of(volume: float) -> float:
 
 def _draw(file: Path, learned: Tensor, truth: Tensor, size: int) -> None:
     """Both surfaces, and both distances on the plane z = 0."""
-    figure = plt.figure(figsize=(7, 2.2))
+    figure = plt.figure(figsize=(6.4, 1.9))
     for column, (name, values) in enumerate((("learned", learned), ("true", truth))):
         cube = values.reshape(size, size, size).numpy()
         axis = figure.add_subplot(1, 4, column + 1, projection="3d")
         if cube.min() < 0 < cube.max():
-            corners, faces, _, _ = marching_cubes(cube, 0.0)
+            corners, faces, _, _ = marching_cubes(cube, 0.0, step_size=2)
             axis.plot_trisurf(*corners.T[:2], faces, corners.T[2], color="tab:blue")
         axis.set_box_aspect((1, 1, 1), zoom=1.5)
         axis.set_axis_off()

@@ -78,7 +78,9 @@ def played(
 ) -> tuple[cartpole.Array, cartpole.Actions, cartpole.Array]:
     """States (time, carts, 4), pushes (time, carts) and rewards: 1 while upright, then 0."""
     state, upright = cartpole.start(carts, random), np.ones(carts, bool)
-    states, actions, rewards = [], [], []
+    states: list[cartpole.Array] = []
+    actions: list[cartpole.Actions] = []
+    rewards: list[cartpole.Array] = []
     while upright.any() and len(states) < horizon:
         with torch.no_grad():
             right = model(torch.from_numpy(state).float())[0].softmax(1)[:, 1].numpy()
@@ -120,8 +122,8 @@ def train(
         states, actions, rewards = played(model, r.carts, r.horizon, random)
         counted = torch.from_numpy(rewards > 0)
         way = 1 if r.to_come else -1
-        to_come = discounted(rewards[::way], r.gamma)[::way].copy()
-        to_come = torch.from_numpy(to_come).float()[counted]
+        credit = discounted(rewards[::way], r.gamma)[::way].copy()
+        to_come = torch.from_numpy(credit).float()[counted]
         s, a = torch.from_numpy(states).float()[counted], torch.from_numpy(actions)[counted]
         scores, foreseen = model(s)
         advantage = to_come - foreseen.detach()
