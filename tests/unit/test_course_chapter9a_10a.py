@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unstuck.cases.course import captioning, char_rnn, seq2seq, transformer_lm
+from unstuck.cases.course import captioning, char_rnn, mixture_of_experts, seq2seq, transformer_lm
 from unstuck.cases.course.data import text
 
 LIBRARY = {"vanilla": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
@@ -292,6 +292,42 @@ def test_swiglu_gates_one_half_with_the_other() -> None:
     torch.testing.assert_close(layer(x), expected)
     classic = 2 * 4 * 6 * 6
     assert sum(p.numel() for p in layer.parameters()) == classic
+
+
+@pytest.mark.entry("10A.24", "9B.07")
+def test_mixture_of_experts_sums_the_two_best_by_their_softmax() -> None:
+    torch.manual_seed(0)
+    layer, x = mixture_of_experts.MixtureOfExperts(6, 5), torch.randn(7, 6)
+    y, share, probability = layer(x)
+    scores = layer.gate(x)
+    rest = scores.argsort(1)[:, :-2]
+    weights = scores.scatter(1, rest, -torch.inf).softmax(1)
+    everyone = torch.stack([expert(x) for expert in layer.experts], 1)
+    torch.testing.assert_close(y, (weights[..., None] * everyone).sum(1))
+    torch.testing.assert_close(share, (weights > 0).float().mean(0) / 2)
+    torch.testing.assert_close(probability, scores.softmax(1).mean(0))
+
+
+@pytest.mark.entry("10A.24", "9B.07")
+def test_experts_multiply_the_parameters_and_not_the_work() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    work, parameters = [], []
+    for experts in (4, 8):
+        layer = mixture_of_experts.MixtureOfExperts(6, experts)
+        with FlopCounterMode(display=False) as counter:
+            layer(torch.randn(20, 6))
+        gate = 2 * 20 * 6 * experts
+        work.append(counter.get_total_flops() - gate)
+        parameters.append(sum(p.numel() for p in layer.experts.parameters()))
+    assert work[0] == work[1]
+    assert parameters[1] == 2 * parameters[0]
+
+
+def test_balancing_is_one_when_even_and_the_number_of_experts_when_one_does_all() -> None:
+    even, one = torch.full((4,), 0.25), torch.tensor([1.0, 0, 0, 0])
+    assert mixture_of_experts.balancing(even, even).item() == 1
+    assert mixture_of_experts.balancing(one, one).item() == 4
 
 
 @pytest.mark.entry("10A.15", "10A.17", "9B.04")

@@ -27,7 +27,7 @@ from unstuck.cases.course.data import text
 from unstuck.cases.course.item import Fault
 
 METRIC, HIGHER_IS_BETTER, UNIT = "bits_per_character", False, "bits"
-MARGIN = 1.2  # over the frequencies of single characters
+MARGIN = 1.8  # over the frequencies of single characters
 TINY = {"steps": 4, "width": 16, "characters": 6000, "chunk": 10}
 HELD = 8000  # characters at the text's end
 SYMBOLS = len(text.ALPHABET)

@@ -115,6 +115,8 @@ FAULTS = {
         {"skips": False},
         "the detail lost at the bottom of the U does not come back: outlines are blurred, small"
         " shapes are mixed up",
+        symptom="border_iou",
+        falls=True,
     ),
 }
 
