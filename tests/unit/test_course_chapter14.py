@@ -7,7 +7,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unstuck.cases.course import dcgan, diffusion, latent_diffusion, rectified_flow
+from unstuck.cases.course import dcgan, diffusion, latent_diffusion, rectified_flow, vq_vae
 from unstuck.cases.course.data import judge
 
 
@@ -223,6 +223,24 @@ def test_a_flow_with_constant_velocity_is_undone_exactly() -> None:
 
     z = torch.randn(3, 4)
     torch.testing.assert_close(latent_diffusion.drawn(Constant(), z, 9), z - 2)
+
+
+@pytest.mark.entry("14.24")
+def test_a_code_is_the_nearest_entry_and_its_gradient_goes_straight_through() -> None:
+    quantiser = vq_vae.Quantiser(7, 4, 1.0)
+    vectors = torch.randn(2, 3, 3, 4, requires_grad=True)
+    nearest, chosen = quantiser(vectors)
+    apart = ((vectors[..., None, :] - quantiser.entries) ** 2).sum(-1)
+    assert torch.equal(chosen, apart.argmin(-1))
+    handed = vq_vae.straight_through(vectors, nearest)
+    torch.testing.assert_close(handed, quantiser.entries[chosen])
+    weight = torch.randn(handed.shape)
+    slopes = torch.autograd.grad((handed * weight).sum(), [vectors], retain_graph=True)
+    torch.testing.assert_close(slopes[0], weight)
+    # the term of the codebook moves the entries that were chosen and no others
+    F.mse_loss(nearest, vectors.detach()).backward()
+    moved = quantiser.entries.grad.abs().sum(1) > 0
+    assert torch.equal(moved, torch.isin(torch.arange(7), chosen))
 
 
 @pytest.mark.entry("14.25")

@@ -38,7 +38,7 @@ class Recipe(loop.Recipe):
     steps: int = Field(400, ge=1)
     """updates of the autoencoder"""
     flow_steps: int = Field(1200, ge=1)
-    """updates of the flow among its codes; they cost a tenth"""
+    """updates of the flow among its codes; each costs a quarter of one of the autoencoder"""
     lr: float = Field(2e-3, gt=0)
     """learning rate of Adam in both stages, falling to 0 along a cosine"""
     code: int = Field(16, ge=1)
