@@ -7,7 +7,7 @@ Networks" (2006).
 
 Covers: 13.03 13.15 13.25 H06 I04
 Run: unstuck case run course/autoencoder
-Expected: <METRIC>
+Expected: reconstruction_error
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ Transformers" (2021).
 
 Covers: 12.05 12.43 12.44 13.01 H16
 Run: unstuck case run course/dino
-Expected: <METRIC>
+Expected: linear_probe
 """
 
 from collections.abc import Mapping

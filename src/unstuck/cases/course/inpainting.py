@@ -7,7 +7,7 @@ Pathak et al., "Context Encoders: Feature Learning by Inpainting" (2016).
 
 Covers: 12.13 12.14 12.15 H04
 Run: unstuck case run course/inpainting
-Expected: <METRIC>
+Expected: hole_error
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ set of permutations, the same network sees every tile, and a classifier names th
 
 Covers: 12.03 12.05 12.11 H02 H03
 Run: unstuck case run course/jigsaw
-Expected: <METRIC>
+Expected: linear_probe
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ head of its second version.
 
 Covers: 12.05 12.27 12.36 12.37 13.01 H12 H14 H15 H19
 Run: unstuck case run course/moco
-Expected: <METRIC>
+Expected: linear_probe
 """
 
 from collections.abc import Iterator, Mapping

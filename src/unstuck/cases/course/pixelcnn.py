@@ -7,7 +7,7 @@ Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016).
 
 Covers: 13.06 13.11 13.12 13.14 D03 I02 I03
 Run: unstuck case run course/pixelcnn
-Expected: <METRIC>
+Expected: bits_per_pixel
 """
 
 import math

@@ -7,7 +7,7 @@ by Predicting Image Rotations" (2018).
 
 Covers: 12.01 12.03 12.04 12.05 12.07 12.08 H01 H02 H17
 Run: unstuck case run course/rotation
-Expected: <METRIC>
+Expected: linear_probe
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ Hinton, "A Simple Framework for Contrastive Learning of Visual Representations" 
 
 Covers: 12.02 12.05 12.26 12.27 12.28 12.29 12.30 12.31 12.34 H02 H13 H18
 Run: unstuck case run course/simclr
-Expected: <METRIC>
+Expected: linear_probe
 """
 
 from collections.abc import Mapping
