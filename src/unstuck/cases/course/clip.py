@@ -7,7 +7,7 @@ The temperature 1 / exp(s) is learned. A class is named by text alone: the pictu
 nearest text vector, or to the nearest mean of several (a prompt ensemble). Radford et al.,
 "Learning transferable visual models from natural language supervision" (2021).
 
-Covers: 16.03 16.04 16.06 16.07 16.08 16.30 K01 K02
+Covers: 16.03 16.04 16.06 16.07 16.08 16.30 K01 K02 V16
 Run: unstuck case run course/clip
 Expected: <METRIC>
 """
