@@ -81,13 +81,21 @@ def test_saturated_slopes_vanish_where_relus_is_exactly_one() -> None:
     assert float(steepest) ** 10 < 1e-6  # ten layers
 
 
-@pytest.mark.entry("4.05", "7.04", "7.05", "7.06")
-def test_the_other_activations_are_their_formulas() -> None:
+@pytest.mark.entry("4.03", "4.04", "4.05", "4.06", "7.04", "7.05", "7.06")
+def test_the_activations_are_their_formulas() -> None:
     x = torch.linspace(-6, 6, 41, dtype=torch.float64)
-    torch.testing.assert_close(F.leaky_relu(x, 0.01), torch.maximum(0.01 * x, x))
-    torch.testing.assert_close(F.elu(x), torch.where(x > 0, x, x.exp() - 1))
     phi = 0.5 * (1 + torch.erf(x / math.sqrt(2)))
-    torch.testing.assert_close(F.gelu(x), x * phi)
+    formulas = {
+        "relu": x.clamp(min=0),
+        "leaky": torch.maximum(0.01 * x, x),
+        "elu": torch.where(x > 0, x, x.exp() - 1),
+        "gelu": x * phi,
+        "tanh": (x.exp() - (-x).exp()) / (x.exp() + (-x).exp()),
+        "sigmoid": 1 / (1 + (-x).exp()),
+    }
+    assert set(formulas) == set(vgg.ACTIVATIONS)
+    for name, values in formulas.items():
+        torch.testing.assert_close(vgg.ACTIVATIONS[name]()(x), values)
 
 
 @pytest.mark.entry("7.03")

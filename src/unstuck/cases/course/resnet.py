@@ -6,6 +6,10 @@ image recognition" (2015): deeper plain nets get worse on training data too (deg
 stages of n blocks, 6 n + 2 layers with weights; between stages the picture halves, the channels
 double, and the shortcut is subsampled and padded with zeros.
 
+Degradation, one run each (`--depth 56 --residual false` and so on, seed 0), training error and test
+accuracy: plain 20 layers 0.226, 0.738; plain 56 layers 0.842, 0.134; residual 20 layers 0.178,
+0.786; residual 56 layers 0.158, 0.795.
+
 Covers: 7.10 7.16 7.17 7.18 8.01 8.18 B10
 Run: unstuck case run course/resnet
 Expected: test_accuracy

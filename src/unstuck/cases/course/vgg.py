@@ -5,7 +5,7 @@ Two 3 x 3 layers see 5 x 5 pixels, three see 7 x 7, with 27 C^2 weights instead 
 networks for large-scale image recognition" (2014). So deep a stack needs ReLU: a sigmoid's slope
 is at most 1/4 and nothing beyond |x| = 5, and the gradient is the product of all slopes.
 
-Covers: 4.03 4.06 6.03 6.07 7.01 7.02 7.14 7.15 8.01 B02 B13
+Covers: 4.03 4.04 4.05 4.06 6.03 6.07 7.01 7.02 7.04 7.05 7.06 7.07 7.14 7.15 8.01 B02 B13
 Run: unstuck case run course/vgg
 Expected: test_accuracy
 """
@@ -26,7 +26,14 @@ from unstuck.cases.course.item import Fault
 METRIC, HIGHER_IS_BETTER, UNIT = "test_accuracy", True, ""
 MARGIN = 0.6  # over naming one class always
 TINY = {"steps": 2, "train": 100, "batch": 32, "width": 4}
-ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky": nn.LeakyReLU,  # max(0.01 x, x)
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
 
 
 class Recipe(loop.Recipe):
@@ -40,8 +47,8 @@ class Recipe(loop.Recipe):
     """channels of the first block; they double after every pooling"""
     depths: str = "2 4 4"
     """3 x 3 convolutions in each block, a pooling after each"""
-    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
-    """non-linearity after every convolution"""
+    activation: Literal["relu", "leaky", "elu", "gelu", "tanh", "sigmoid"] = "relu"
+    """non-linearity after every convolution; ReLU first, leaky where units die"""
     lr: float = Field(1.5e-3, gt=0)
     """learning rate of Adam"""
 
