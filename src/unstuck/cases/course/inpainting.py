@@ -88,7 +88,7 @@ def critic(width: int) -> nn.Module:
 FAULTS = {
     "missing-mask": Fault(
         {"hidden": False},
-        "in training the network sees what it has to draw and copies it; it cannot fill a real hole",
+        "in training the network sees what it has to draw and copies it; it cannot fill real holes",
         ("SEQ003",),
     ),
 }
