@@ -42,7 +42,7 @@ class Recipe(loop.Recipe):
     steps: int = Field(600, ge=1)
     """five epochs"""
     lr: float = Field(0.02, gt=0)
-    """learning rate of SGD with momentum 0.9; at 0.1 the deep net stalls"""
+    """learning rate of SGD with momentum 0.9; at 0.1 it diverges"""
 
 
 def std_of(start: str, inputs: int, outputs: int) -> float:

@@ -132,9 +132,10 @@ def train(
         with torch.no_grad():
             named = tail(test_x[mixed]).argmax(1)
         rows = {name: test_at[mixed][named == g] for g, name in enumerate(data.group_names)}
-        shown = {name.split()[0]: at[:7] for name, at in rows.items() if len(at)}
+        shown = {name.split()[0]: at[:6] for name, at in rows.items() if len(at)}
+        small = F.avg_pool2d(data.pictures, data.pictures.shape[-1] // 32)
         pictures.grid(
-            out / "picture.png", [data.pictures[at] for at in shown.values()], row_titles=[*shown]
+            out / "picture.png", [small[at] for at in shown.values()], row_titles=[*shown]
         )
     majority = float((test_y == train_y.mode().values).float().mean())
     return metrics | {"baseline": majority, "frozen_accuracy": frozen}
