@@ -12,6 +12,7 @@ interrupted. `--page` then writes docs/course.md, its pictures and the items' `E
 import argparse
 import ast
 import contextlib
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -73,6 +74,12 @@ def key_of(name: str, form: str) -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
+def _key_when_loaded(name: str, form: str) -> str:
+    """The key of the code this process holds, whatever is written to the files meanwhile."""
+    return key_of(name, form)
+
+
 def _beside_the_point(node: ast.stmt) -> bool:
     """The docstring, FAULTS and MARGIN."""
     if isinstance(node, ast.Expr):
@@ -104,7 +111,7 @@ def run(job: Job) -> None:
     job.folder.mkdir(parents=True)
     module = item.load(job.item)
     recipe = item.made(module.Recipe, item.changed(module, _fault(job)))
-    result: dict[str, object] = {"key": key_of(job.item, job.form)}
+    result: dict[str, object] = {"key": _key_when_loaded(job.item, job.form)}
     with (
         (job.folder / "printed.txt").open("w") as said,
         contextlib.redirect_stdout(said),
@@ -140,9 +147,7 @@ def run_all(jobs: list[Job], workers: int, console: Console) -> None:
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     with (
         Progress(*columns, TimeElapsedColumn(), console=console) as progress,
-        ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=40
-        ) as pool,
+        ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool,
     ):
         task = progress.add_task("training", total=len(jobs), completed=len(jobs) - len(left))
         running = {pool.submit(run, job): job for job in left}

@@ -123,13 +123,14 @@ def _turn(series: Series) -> Turn | None:
     triples = np.lib.stride_tricks.sliding_window_view(clean.value, 3)
     value = sign * np.median(triples, axis=1)
     best = int(value.argmin())
-    scale = abs(value[best]) if sign > 0 else value[0] - value[best]
+    scale = abs(value[best]) if sign > 0 else value[0] - value[best]  # 0: it never rose
     limit = float(value[best] + max(WORSE * scale, clear_margin(clean)))
     calm = Series(f"{series.name} (median of 3)", clean.step[1:-1], value)
     lasted = calm.step[-1] - calm.step[best] >= LASTING * length(calm)
-    if not (lasted and scale > 0 and value[-1] > limit):
+    lost = float(value[-1] - value[best])
+    if not (lasted and value[-1] > limit and lost > 0):
         return None
-    return Turn(calm, best, limit, float((value[-1] - value[best]) / scale))
+    return Turn(calm, best, limit, lost / (scale or abs(value[best])))
 
 
 def _falls_on(series: Series, step: int) -> bool:

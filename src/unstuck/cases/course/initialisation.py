@@ -83,7 +83,7 @@ FAULTS = {
     "too-small": Fault(
         {"start": "too-small"},
         "activations shrink more than tenfold a layer: no gradient, the loss stays at log 10",
-        ("GRD001", "INI002"),
+        ("INI002", "GRD001", "ACT001"),
     ),
     "too-large": Fault(
         {"start": "too-large"},

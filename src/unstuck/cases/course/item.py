@@ -69,9 +69,7 @@ def names() -> list[str]:
 def load(name: str) -> ModuleType:
     """The module of an item; ValueError where there is none of that name."""
     if name not in names():
-        raise ValueError(
-            f"the course has no item {name!r}; there are: {', '.join(names())}"
-        )
+        raise ValueError(f"the course has no item {name!r}; there are: {', '.join(names())}")
     return import_module(f"{course.__name__}.{name}")
 
 

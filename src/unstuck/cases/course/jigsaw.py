@@ -106,7 +106,6 @@ FAULTS = {
     "too-many-permutations": Fault(
         {"permutations": 10000},
         "a class is seen about twice: the loss stays near log 10000 and no puzzle is solved",
-        ("OPT004",),
         symptom="pretext_accuracy",
         falls=True,
     ),

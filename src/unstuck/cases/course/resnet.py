@@ -133,6 +133,8 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, r.lr, total_steps=r.steps + 1)
     metrics = loop.fit(r, model, batches, loss, evaluate, optimizer=optimizer, schedule=schedule)
     if out is not None:
-        pictures.curves(out / "picture.png", curves, x="tenths of the training", y="error")
+        tenths = range(1, loop.REPORTS + 1)
+        lines = {name: (tenths[: len(line)], line) for name, line in curves.items()}
+        pictures.curves(out / "picture.png", lines, x="tenths of the training", y="error")
     majority = float((data.test_y == data.train_y.mode().values).float().mean())
     return metrics | {"baseline": majority}

@@ -33,7 +33,7 @@ class Recipe(loop.Recipe):
     """pictures without labels"""
     labelled: int = Field(100, ge=1)
     """labels the probe gets, about ten a class"""
-    steps: int = Field(200, ge=1)
+    steps: int = Field(240, ge=1)
     """updates; the turn is then named right nine times in ten"""
     lr: float = Field(2e-3, gt=0)
     """learning rate of Adam"""

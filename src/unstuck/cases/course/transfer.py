@@ -72,7 +72,7 @@ FAULTS = {
     "high-rate": Fault(
         {"lr": 0.03},
         "the first updates throw the pretrained weights away: the loss leaps up",
-        ("OPT001",),
+        ("OPT001", "OPT003"),
     ),
 }
 
