@@ -38,7 +38,7 @@ class Recipe(loop.Recipe):
     """units of the state"""
     forget_bias: float = 3.0
     """what the LSTM's forget and the GRU's update gates start at: sigmoid(3)^40 = 0.14 is kept"""
-    steps: int = Field(450, ge=1)
+    steps: int = Field(900, ge=1)
     """updates"""
     lr: float = Field(3e-3, gt=0)
     """first learning rate of Adam; half a cosine to zero, for it forgets again at full rate"""
