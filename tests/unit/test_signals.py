@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unstuck import Run, signals
 from unstuck.records import Series, beyond
 from unstuck.signals.align import over, together
-from unstuck.signals.levels import end_level, highest_start, share_left, start_level
+from unstuck.signals.levels import end_level, share_left, start_level
 from unstuck.signals.noise import clear_margin, noise_scale
 from unstuck.signals.spans import (
     between,
@@ -77,7 +77,7 @@ def test_parts_of_a_series_keep_both_ends():
 
 def test_levels_are_medians_of_the_ends_and_ignore_odd_readings():
     s = series([9, 1, 1, 1, 1] + [5] * 90 + [0, 0, 0, 0, 0, 0, 77])
-    assert (start_level(s), highest_start(s), end_level(s)) == (1, 9, 0)
+    assert (start_level(s), end_level(s)) == (1, 0)
     assert end_level(series([5.0] * 990 + [1.0] * 60)) == 1  # a tenth of the readings, 105
     assert end_level(series([5.0] * 990 + [1.0] * 50)) == 5
     assert share_left(series([4, 4, 4, 2, 2, 2, 3, 3, 3])) == pytest.approx(0.75)

@@ -69,17 +69,18 @@ def test_layers_stay_in_the_order_they_were_recorded_in():
     assert layers_of(run, "activation", "std")["net"]["net.a"].value.tolist() == [1.0]
 
 
-def test_the_term_that_fell_and_the_term_that_pulls():
+@pytest.mark.parametrize(("left", "fell"), [(0.01, True), (0.05, True), (0.08, False)])
+def test_the_term_that_fell_and_the_term_that_pulls(left, fell):
     run = Run.of(
         **{
-            "term/loss/a": [1.0] * 5 + [0.01] * 5,
+            "term/loss/a": [1.0] * 5 + [left] * 5,
             "term/loss/b": [1.0] * 5 + [0.9] * 5,
             "latent/z/pull/loss:a": [0.2, 0.3],
             "latent/z/pull/loss:b": [-0.9, -0.9],
         }
     )
     assert [t.name for group in terms_by_loss(run) for t in group] == ["a", "b"]
-    assert fallen_term(run, 0.05).name == "a" and fallen_term(run, 0.005) is None
+    assert (fallen_term(run) is not None) == fell and (not fell or fallen_term(run).name == "a")
     assert (pulling_term(run, "z").loss, pulling_term(run, "z").name) == ("loss", "a")
     assert pulling_term(run, "y") is None
 

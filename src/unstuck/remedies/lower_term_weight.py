@@ -31,7 +31,6 @@ from unstuck.remedy import remedy
 from unstuck.signals.levels import end_level
 from unstuck.signals.terms import Term, fallen_term, pulling_term
 
-FALLEN = 0.05  # share of a term's start: the same limit collapsed-embedding names a term by
 COLLAPSE_FACTORS = ("x0.05", "x0")
 LEAST = 1e-4  # a smaller factor is no weight but an end
 
@@ -45,7 +44,7 @@ def lower_term_weight(run: Run, finding: Finding) -> Iterator[Treatment]:
             balance = max(LEAST, (1 - of_all) / of_all)
             yield _treatment(Term(loss, name, run), f"x{balance:.1g}", finding)
         return
-    term = fallen_term(run, FALLEN) or pulling_term(run, finding.where)
+    term = fallen_term(run) or pulling_term(run, finding.where)
     if term is None:
         return
     for factor in COLLAPSE_FACTORS:

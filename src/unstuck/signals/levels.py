@@ -20,12 +20,6 @@ def start_level(series: Series) -> float:
     return float(np.median(value[:FIRST])) if value.size else math.nan
 
 
-def highest_start(series: Series) -> float:
-    """Largest of the first finite readings, for what may collapse within them; NaN for none."""
-    value = finite(series).value
-    return float(value[:FIRST].max()) if value.size else math.nan
-
-
 def end_level(series: Series) -> float:
     """Median of the last tenth of the finite readings; NaN where there is none."""
     value = finite(series).value

@@ -39,9 +39,12 @@ def terms_by_loss(run: Run, what: str = "term") -> Iterator[list[Term]]:
     return (group for group in losses.values() if len(group) > 1)
 
 
-def fallen_term(run: Run, below: float) -> Term | None:
-    """The term that lost most of its start, if less than the share `below` is left of any."""
-    fallen = [t for t in terms(run) if share_left(t.values) < below]
+FALLEN = 0.06  # share of its start left: the terms of collapsed runs kept 0.03 or less (LOG.md)
+
+
+def fallen_term(run: Run) -> Term | None:
+    """The term that lost most of its start, if any lost all but the share `FALLEN`."""
+    fallen = [t for t in terms(run) if share_left(t.values) < FALLEN]
     return min(fallen, key=lambda t: share_left(t.values), default=None)
 
 
