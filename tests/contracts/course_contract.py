@@ -3,6 +3,7 @@
 Used on the real items by test_every_course_item.py and on deliberately broken ones there too.
 """
 
+import ast
 import csv
 import inspect
 import math
@@ -65,6 +66,16 @@ def check_faults(module: ModuleType) -> None:
         assert fault.symptom or not fault.falls, f"{name}: METRIC has its direction already"
 
 
+def check_imports_no_other_item(module: ModuleType) -> None:
+    """What it shares with others is the loop, the pictures and the data."""
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == course.__name__:
+            assert {alias.name for alias in node.names} <= set(item.NOT_ITEMS), ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(course.__name__):
+            part = (node.module or "").removeprefix(f"{course.__name__}.").split(".")[0]
+            assert part in ("data", *item.NOT_ITEMS), ast.unparse(node)
+
+
 def check_file_is_small(module: ModuleType) -> None:
     assert len(Path(str(module.__file__)).read_text().splitlines()) <= LONGEST_FILE
 
@@ -97,5 +108,6 @@ STATIC = (
     check_constants,
     check_knobs_say_why,
     check_faults,
+    check_imports_no_other_item,
     check_file_is_small,
 )

@@ -58,6 +58,17 @@ def broken(**changes) -> ModuleType:
     return module
 
 
+def test_an_item_that_imports_another_fails(tmp_path):
+    for line in (
+        "from unstuck.cases.course import knn",
+        "from unstuck.cases.course.vgg import VGG",
+    ):
+        file = tmp_path / "nosy.py"
+        file.write_text(line)
+        with pytest.raises(AssertionError, match=r"knn|vgg"):
+            contract.check_imports_no_other_item(broken(__file__=str(file)))
+
+
 class Silent(item.Recipe):
     knob: int = 3
 
