@@ -18,10 +18,10 @@ def write(results: list[Item], root: Path) -> None:
         for form in (one.healthy, *one.faults.values()):
             codes = [] if form.name == HEALTHY else list(one.module.FAULTS[form.name].codes)
             for seed, run_folder in sorted(form.folders.items()):
-                if not (run_folder / "run" / "run.sqlite").exists():
-                    continue  # nothing was trained by gradients
                 run = unstuck.load(run_folder / "run")
                 assert isinstance(run, unstuck.Run)
+                if not run.series:
+                    continue  # nothing was trained by gradients
                 said = f"unstuck case run course/{one.name} --seed {seed}"
                 fault = "" if form.name == HEALTHY else f" --fault {form.name}"
                 kept.append(

@@ -67,6 +67,8 @@ def vanishing_gradients(run: Run) -> Iterator[Finding]:
         if len(layers) < DEEP:
             continue
         steps, norms = together(layers)
+        if not steps.size:  # never read at one step: trained by one optimizer after another
+            continue
         ratio = in_windows(_first_over_last(steps, norms))
         span = last_span_beyond(ratio, "<", FAINT, at_least=LASTING * length(ratio))
         order = stats.kendalltau(range(len(layers)), np.median(norms, axis=1)).statistic

@@ -7,7 +7,7 @@ Karpathy, Fei-Fei, "Deep visual-semantic alignments" (2015).
 
 Covers: 9A.05 9A.12 9A.18
 Run: unstuck case run course/captioning
-Expected: word_f1
+Expected: word_f1 0.325 +- 0.020 over 5 seeds (trivial answer 0.132) in 9 s on one core.
 """
 
 from collections import Counter

@@ -7,7 +7,8 @@ Pathak et al., "Context Encoders: Feature Learning by Inpainting" (2016).
 
 Covers: 12.13 12.14 12.15 H04
 Run: unstuck case run course/inpainting
-Expected: hole_error
+Expected: hole_error 0.02986 +- 0.00064 mean squared error over 5 seeds (trivial answer 0.0963) in
+    5 s on one core.
 """
 
 from collections.abc import Mapping

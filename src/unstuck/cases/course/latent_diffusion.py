@@ -10,7 +10,7 @@ image synthesis with latent diffusion models" (2022), where the factor 1 / s is 
 
 Covers: 14.10 14.16 14.20 I13
 Run: unstuck case run course/latent_diffusion
-Expected: <METRIC>
+Expected: frechet_distance 1.56 +- 0.14 over 5 seeds (trivial answer 37) in 7 s on one core.
 """
 
 from collections.abc import Mapping

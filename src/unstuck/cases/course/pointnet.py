@@ -9,7 +9,7 @@ the others are the critical points. Qi, Su, Mo, Guibas, "PointNet: Deep learning
 
 Covers: 15.02 15.17 15.22 15.23 15.27 15.28 J07
 Run: unstuck case run course/pointnet
-Expected: <METRIC>
+Expected: test_accuracy 0.910 +- 0.026 over 5 seeds (trivial answer 0.138) in 4 s on one core.
 """
 
 from collections.abc import Mapping

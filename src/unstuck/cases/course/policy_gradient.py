@@ -10,7 +10,7 @@ learning" (1992).
 
 Covers: 17.02 17.03 17.04 17.11 17.15 L01 L02
 Run: unstuck case run course/policy_gradient
-Expected: <METRIC>
+Expected: mean_return 200.000 +- 0.000 steps over 5 seeds (trivial answer 23.6) in 2 s on one core.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ Bahdanau, Cho, Bengio, "Neural machine translation by jointly learning to align 
 
 Covers: 10A.01 10A.02 10A.03 10A.04 10A.05 C05
 Run: unstuck case run course/seq2seq
-Expected: exact_dates
+Expected: exact_dates 0.950 +- 0.036 over 5 seeds (trivial answer 0.0044) in 9 s on one core.
 """
 
 import datetime

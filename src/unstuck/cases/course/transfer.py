@@ -9,7 +9,7 @@ which exercises the code and transfers nothing.
 
 Covers: 8.01 8.09 8.10 8.11 B17 B18 B19
 Run: unstuck case run course/transfer
-Expected: test_accuracy
+Expected: test_accuracy 0.586 +- 0.027 over 5 seeds (trivial answer 0.125) in 4 s on one core.
 """
 
 from collections.abc import Mapping

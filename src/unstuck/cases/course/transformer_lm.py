@@ -8,7 +8,8 @@ RMSNorm only scales (Zhang, Sennrich, 2019); SwiGLU lets one half gate the other
 Covers: 10A.06 10A.07 10A.08 10A.09 10A.10 10A.11 10A.12 10A.13 10A.15 10A.16 10A.17 10A.18 10A.19
     10A.21 10A.22 10A.23 9B.04 9B.05 9B.06 D03 D05 D08
 Run: unstuck case run course/transformer_lm
-Expected: next_character_bits
+Expected: next_character_bits 2.467 +- 0.036 bits over 5 seeds (trivial answer 4.35) in 9 s on one
+    core.
 """
 
 import math
