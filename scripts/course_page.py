@@ -8,11 +8,26 @@ from pathlib import Path
 
 import numpy as np
 from course_results import Item
+from PIL import Image
 
 from unstuck.cases import course
 
 SOURCES = Path(course.__file__).parent
+TESTS = Path(__file__).resolve().parent.parent / "tests" / "unit"
 WIDTH = 99
+# the README's sheet: what can be recognised when small
+SHOWN = (
+    "rectified_flow",
+    "saliency",
+    "captioning",
+    "latent_diffusion",
+    "nerf",
+    "implicit_shape",
+    "segmentation",
+    "knn",
+    "detector",
+)
+COLUMNS, CELL, GAP = 3, (400, 230), 12  # px
 INTRODUCTION = """\
 # The vision course
 
@@ -27,8 +42,9 @@ no detector yet).
     unstuck case run course/cnn --seed 1 --fault dead-relu
 
 {covered} of the {entries} entries of the course's chapters ({share:.0%}) and {modes_covered} of its
-{modes} failure modes have an item. `exact` marks entries that a test settles; what was
-decided about doubtful places stands [beside it](course-decisions.md).
+{modes} failure modes have an item; {tested} more entries are settled by a test alone. Every entry
+marked `exact` has its test. What was decided about doubtful places stands
+[beside it](course-decisions.md).
 """
 
 
@@ -43,10 +59,26 @@ def write(results: list[Item], root: Path) -> None:
             if made.exists():
                 shutil.copyfile(made, pictures / f"{one.name}{made.suffix}")
     (root / "docs" / "course.md").write_text(page(results))
+    there = [pictures / f"{name}.png" for name in SHOWN if (pictures / f"{name}.png").exists()]
+    _sheet(there, pictures / "sheet.png")
+
+
+def _sheet(files: list[Path], out: Path) -> None:
+    """Some pictures side by side, each shrunk into its cell."""
+    rows = -(-len(files) // COLUMNS)
+    size = (COLUMNS * (CELL[0] + GAP) - GAP, rows * (CELL[1] + GAP) - GAP)
+    sheet = Image.new("RGB", size, "white")
+    for i, file in enumerate(files):
+        small = Image.open(file).convert("RGB")
+        small.thumbnail(CELL)
+        left = i % COLUMNS * (CELL[0] + GAP) + (CELL[0] - small.width) // 2
+        top = i // COLUMNS * (CELL[1] + GAP) + (CELL[1] - small.height) // 2
+        sheet.paste(small, (left, top))
+    sheet.quantize(128).save(out, optimize=True)
 
 
 def page(results: list[Item]) -> str:
-    rows = _syllabus()
+    rows, settled = _syllabus(), _settled()
     covering: dict[str, list[Item]] = {row["id"]: [] for row in rows}
     for one in results:
         for entry in _covers(one):
@@ -62,12 +94,14 @@ def page(results: list[Item]) -> str:
             entries=len(chapters),
             share=covered / len(chapters),
             modes_covered=sum(bool(covering[r["id"]]) for r in modes),
+            tested=sum(r["id"] in settled and not covering[r["id"]] for r in chapters),
             modes=len(modes),
         ),
         _overview(results),
     ]
     for section in dict.fromkeys(row["section"] for row in chapters + modes):
-        parts.append(_section(section, [r for r in rows if r["section"] == section], covering))
+        inside = [row for row in rows if row["section"] == section]
+        parts.append(_section(section, inside, covering, settled))
     parts.append("## The items\n")
     parts += [_item(one) for one in results]
     return "\n".join(parts)
@@ -87,9 +121,15 @@ def _overview(results: list[Item]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(title: str, rows: list[dict[str, str]], covering: dict[str, list[Item]]) -> str:
+def _section(
+    title: str,
+    rows: list[dict[str, str]],
+    covering: dict[str, list[Item]],
+    settled: set[str],
+) -> str:
     found = [row for row in rows if covering[row["id"]]]
-    missing = [row for row in rows if not covering[row["id"]]]
+    tested = [row for row in rows if not covering[row["id"]] and row["id"] in settled]
+    missing = [row for row in rows if not covering[row["id"]] and row["id"] not in settled]
     lines = [f"## {title}\n"]
     if found:
         lines += ["| entry | | items and what they reach |", "|---|---|---|"]
@@ -99,10 +139,11 @@ def _section(title: str, rows: list[dict[str, str]], covering: dict[str, list[It
         )
         marks = f" ({row['marks'].replace(',', ', ')})" if row["marks"] else ""
         lines.append(f"| {row['id']} | {_plain(row['title'])}{marks} | {items} |")
-    if missing:
-        said = ", ".join(f"{row['id']} {_plain(row['title'])}" for row in missing)
-        share = f"{len(found)} of {len(rows)} covered. Not covered yet: "
-        lines.append("\n" + textwrap.fill(share + said + ".", WIDTH))
+    lines.append(f"\n{len(found)} of {len(rows)} have an item.")
+    for said, left in (("Settled by a test alone", tested), ("Not covered yet", missing)):
+        if left:
+            names = ", ".join(f"{row['id']} {_plain(row['title'])}" for row in left)
+            lines.append("\n" + textwrap.fill(f"{said}: {names}.", WIDTH))
     return "\n".join(lines) + "\n"
 
 
@@ -176,6 +217,15 @@ def _expect(one: Item) -> None:
 def _covers(one: Item) -> list[str]:
     found = re.search(r"^Covers: (.*(?:\n    .*)*)", one.module.__doc__ or "", re.MULTILINE)
     return found[1].split() if found else []
+
+
+def _settled() -> set[str]:
+    """Ids in the `entry` marks of the course's tests."""
+    found = set()
+    for file in TESTS.glob("test_course_*.py"):
+        for marked in re.findall(r"pytest\.mark\.entry\(([^)]*)\)", file.read_text()):
+            found |= set(re.findall(r'"([^"]+)"', marked))
+    return found
 
 
 def _plain(text: str) -> str:

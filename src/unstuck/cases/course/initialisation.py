@@ -5,7 +5,7 @@ Var = 2 / n_in keeps it (He et al., "Delving deep into rectifiers", 2015); Xavie
 n_out) is made for symmetric activations and halves it at every layer (Glorot and Bengio, 2010);
 anything much smaller dies out with depth, anything much larger explodes.
 
-Covers: 4.06 7.11 7.12 8.01 8.12 B06 B07 B08 B20
+Covers: 4.06 7.11 7.12 8.01 8.12 9A.02 9A.03 9A.04 B06 B07 B08 B20
 Run: unstuck case run course/initialisation
 Expected: test_accuracy 0.8242 +- 0.0097 over 5 seeds (trivial answer 0.105) in 2 s on one core.
 """
