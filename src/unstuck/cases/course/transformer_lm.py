@@ -1,9 +1,9 @@
 """A causal Transformer that writes text: masked multi-head self-attention, block upon block.
 
 Every position asks all positions before it: softmax(Q K^T / sqrt(d) + mask) V, the mask -inf for
-what comes later, in several heads of d = D / heads each (Vaswani et al., "Attention is all you
-need", 2017). Pre-norm x + f(norm(x)) keeps a clean path through the depth (Xiong et al., 2020);
-RMSNorm only scales (Zhang, Sennrich, 2019); SwiGLU lets one half gate the other (Shazeer, 2020).
+what comes later, in heads of d = D / heads (Vaswani et al., "Attention is all you need", 2017).
+Pre-norm x + f(norm(x)) keeps a clean path through the depth (Xiong et al., 2020); RMSNorm only
+scales (Zhang, Sennrich, 2019); SwiGLU lets one half gate the other (Shazeer, 2020).
 
 Covers: 10A.06 10A.07 10A.08 10A.09 10A.10 10A.11 10A.12 10A.13 10A.15 10A.16 10A.17 10A.18 10A.19
     10A.21 10A.22 10A.23 9B.04 9B.05 9B.06 D03 D05 D08
