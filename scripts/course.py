@@ -138,7 +138,7 @@ def finished(job: Job) -> bool:
         kept = json.loads(job.result.read_text())
     except (OSError, ValueError):
         return False
-    return bool(kept.get("key") == key_of(job.item, job.form))
+    return "error" not in kept and bool(kept.get("key") == key_of(job.item, job.form))
 
 
 def run_all(jobs: list[Job], workers: int, console: Console) -> None:

@@ -6,11 +6,11 @@ import shutil
 import textwrap
 from pathlib import Path
 
-import numpy as np
 from course_results import Item
 from PIL import Image
 
 from unstuck.cases import course
+from unstuck.cases.course.item import spread
 
 SOURCES = Path(course.__file__).parent
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "unit"
@@ -40,6 +40,7 @@ no detector yet).
 
     unstuck case list course
     unstuck case run course/cnn --seed 1 --fault dead-relu
+    python -m unstuck.cases.course cnn --seeds 5              # the numbers of one item
 
 {covered} of the {entries} entries of the course's chapters ({share:.0%}) and {modes_covered} of its
 {modes} failure modes have an item; {tested} more entries are settled by a test alone. Every entry
@@ -170,14 +171,7 @@ def _item(one: Item) -> str:
 def _measured(one: Item) -> str:
     values = one.healthy.values(one.module.METRIC)
     unit = f" {one.module.UNIT}" if one.module.UNIT else ""
-    return f"{one.module.METRIC} {_spread(values)}{unit}"
-
-
-def _spread(values: np.ndarray) -> str:
-    """Mean and spread with the digits the spread leaves: 0.859 +- 0.008."""
-    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    digits = 3 if deviation == 0 else int(np.clip(1 - np.floor(np.log10(deviation)), 0, 6))
-    return f"{values.mean():.{digits}f} +- {deviation:.{digits}f}"
+    return f"{one.module.METRIC} {spread(values.tolist())}{unit}"
 
 
 def _mean(one: Item, metric: str) -> str:
@@ -205,7 +199,8 @@ def _expect(one: Item) -> None:
     file = SOURCES / f"{one.name}.py"
     said = (
         f"Expected: {_measured(one)} over {len(one.healthy.metrics)} seeds (trivial answer "
-        f"{_mean(one, 'baseline')}) in {one.seconds:.0f} s on one core."
+        f"{_mean(one, 'baseline')}) in {one.seconds:.0f} s on one core each: python -m "
+        f"{course.__name__} {one.name} --seeds {len(one.healthy.metrics)}"
     )
     filled = textwrap.fill(said, WIDTH, subsequent_indent="    ")
     text = file.read_text()

@@ -53,12 +53,17 @@ def names() -> dict[str, str]:
 
 def part(case: str, name: str) -> ModuleType:
     """A module of a case, such as its `faults`; UnknownCaseError where there is no such case."""
+    if case.partition("/")[0] in names() and "/" in case:
+        raise UnknownCaseError(f"{case} is an item of a case: it can be run, and nothing else")
     if case not in names():
         known = ", ".join(names())
         raise UnknownCaseError(f"there is no case {case!r}; there are: {known}")
+    module = f"{cases.__name__}.{case}.{name}"
     try:
-        return import_module(f"{cases.__name__}.{case}.{name}")
+        return import_module(module)
     except ImportError as error:
+        if error.name == module:
+            raise UnknownCaseError(f"case {case} has no {name}, which this needs") from None
         raise UnknownCaseError(
             f"case {case} cannot be used ({error}); install `pip install 'unstuck[cases]'`"
         ) from None

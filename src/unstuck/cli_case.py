@@ -48,9 +48,14 @@ def case_run(
     if not case:
         raise click.UsageError("give a case; `unstuck case list` shows them")
     name, *arguments = case
-    casework.program(name)
+    words = casework.program(name)
+    if {"-h", "--help"} & set(arguments):
+        sys.exit(launch.run(launch.python_command(["-m", *words, *arguments]), os.environ))
+    if any(word.partition("=")[0] == "--seeds" for word in arguments):
+        again = f"python -m {' '.join([*words, *arguments])}"
+        raise click.UsageError(f"several seeds are several runs, and one is recorded: `{again}`")
     directory = record or launch.new_directory(name.replace("/", "-"))
-    if "--out" not in arguments and not {"-h", "--help"} & set(arguments):
+    if "--out" not in arguments:
         arguments += ["--out", str(directory / "output")]
     status = casework.watched(name, arguments, directory)
     if status:

@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 
+import click
 import pytest
 
 from unstuck import casework
 from unstuck.cases.course import item
+from unstuck.cli_case import case_group
 
 
 def unstuck_command(*words, cwd, cache):
@@ -81,6 +83,31 @@ def test_an_unknown_knob_is_refused(capsys):
     assert "--colour" in capsys.readouterr().err
     with pytest.raises(ValueError, match="unknown key 'colour'; known keys: sample, steps"):
         item.made(item.load("cnn").Recipe, {"colour": "red"})
+
+
+def test_several_seeds_give_mean_and_spread(capsys):
+    assert item.main(["cnn", "--sample", "--steps=3", "--train=64", "--seeds=2"]) == 0
+    *runs, last = capsys.readouterr().out.strip().splitlines()
+    accuracies = [
+        float(re.search(r"test_accuracy (\S+)  base", line)[1]) for line in runs if "base" in line
+    ]
+    assert len(accuracies) == 2
+    mean, deviation = map(float, re.search(r"test_accuracy (\S+) \+- (\S+)", last).groups())
+    assert mean == pytest.approx(sum(accuracies) / 2, abs=6e-3)
+    assert deviation == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5, abs=1e-2)
+
+
+def test_a_recorded_run_has_one_seed():
+    for word in ("--seeds=3", "--seeds"):
+        with pytest.raises(click.UsageError, match=r"python -m unstuck\.cases\.course cnn --seeds"):
+            case_group.main(["run", "course/cnn", word, "3"], standalone_mode=False)
+
+
+def test_spread_keeps_the_digits_that_the_deviation_leaves():
+    assert item.spread([0.85, 0.86, 0.87]) == "0.860 +- 0.010"
+    assert item.spread([331.0, 171.0, 491.0]) == "331 +- 160"
+    assert item.spread([200.0, 200.0]) == "200 +- 0"
+    assert item.spread([float("nan"), 1.0]) == "nan +- 0"
 
 
 def test_help_shows_every_knob_with_its_reason(capsys):

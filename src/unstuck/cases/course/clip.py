@@ -9,7 +9,8 @@ nearest text vector, or to the nearest mean of several (a prompt ensemble). Radf
 
 Covers: 16.03 16.04 16.06 16.07 16.08 16.30 K01 K02 V16
 Run: unstuck case run course/clip
-Expected: recall_at_10 0.383 +- 0.023 over 5 seeds (trivial answer 0.0333) in 9 s on one core.
+Expected: recall_at_10 0.383 +- 0.023 over 5 seeds (trivial answer 0.0333) in 9 s on one core each:
+    python -m unstuck.cases.course clip --seeds 5
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,8 @@ same noise. Ho, Jain, Abbeel, "Denoising diffusion probabilistic models" (2020);
 
 Covers: 14.09 14.10 14.22 14.23 I15
 Run: unstuck case run course/diffusion
-Expected: frechet_distance 5.23 +- 0.25 over 5 seeds (trivial answer 22.1) in 16 s on one core.
+Expected: frechet_distance 5.23 +- 0.25 over 5 seeds (trivial answer 22.1) in 16 s on one core
+    each: python -m unstuck.cases.course diffusion --seeds 5
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,8 @@ Transformers" (2021).
 
 Covers: 12.05 12.43 12.44 13.01 H16
 Run: unstuck case run course/dino
-Expected: linear_probe 0.575 +- 0.025 over 5 seeds (trivial answer 0.473) in 8 s on one core.
+Expected: linear_probe 0.575 +- 0.025 over 5 seeds (trivial answer 0.473) in 8 s on one core each:
+    python -m unstuck.cases.course dino --seeds 5
 """
 
 from collections.abc import Mapping

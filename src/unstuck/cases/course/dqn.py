@@ -9,7 +9,8 @@ from chasing its own tail. Mnih et al., "Human-level control through deep reinfo
 
 Covers: 17.02 17.03 17.04 17.11 17.12 17.15 17.26 L01 L02 L07
 Run: unstuck case run course/dqn
-Expected: mean_return 331 +- 160 steps over 5 seeds (trivial answer 23.4) in 5 s on one core.
+Expected: mean_return 331 +- 160 steps over 5 seeds (trivial answer 23.4) in 5 s on one core each:
+    python -m unstuck.cases.course dqn --seeds 5
 """
 
 from collections.abc import Mapping

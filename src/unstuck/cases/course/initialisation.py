@@ -7,7 +7,8 @@ anything much smaller dies out with depth, anything much larger explodes.
 
 Covers: 4.06 7.11 7.12 8.01 8.12 9A.02 9A.03 9A.04 B06 B07 B08 B20
 Run: unstuck case run course/initialisation
-Expected: test_accuracy 0.8242 +- 0.0097 over 5 seeds (trivial answer 0.105) in 2 s on one core.
+Expected: test_accuracy 0.8242 +- 0.0097 over 5 seeds (trivial answer 0.105) in 2 s on one core
+    each: python -m unstuck.cases.course initialisation --seeds 5
 """
 
 from collections.abc import Mapping

@@ -12,9 +12,10 @@ is worth knowing; METRIC must beat the baseline by MARGIN. With `out` it writes 
 
 import argparse
 import json
+import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -128,12 +130,35 @@ def main(arguments: list[str] | None = None) -> int:
         asked = {k: v for k, v in vars(options).items() if k in module.Recipe.model_fields}
         given = {key: value for key, value in asked.items() if value is not None}
         recipe = made(module.Recipe, {**changed(module, options.fault), **given})
-        metrics = run(module, recipe, options.seed, options.out)
+        found = []
+        for seed in range(options.seed, options.seed + options.seeds):
+            found.append(run(module, recipe, seed, options.out if seed == options.seed else None))
+            print("  ".join(f"{name} {value:.4g}" for name, value in found[-1].items()))
     except (ValueError, PackageError) as error:
         print(error, file=sys.stderr)
         return 2
-    print("  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+    if options.seeds > 1:
+        said = [
+            f"{name} {spread([m[name] for m in found])}" for name in (module.METRIC, "baseline")
+        ]
+        print(f"over {options.seeds} seeds: {'  '.join(said)}")
     return 0
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation, with the digits that the deviation leaves.
+
+    >>> spread([0.85, 0.86, 0.87])
+    '0.860 +- 0.010'
+    >>> spread([200.0, 200.0])
+    '200 +- 0'
+    """
+    mean = float(np.mean(values))
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    if not math.isfinite(mean) or deviation <= 1e-12 * abs(mean):
+        return f"{mean:.4g} +- 0"
+    digits = min(6, max(0, 1 - math.floor(math.log10(deviation))))
+    return f"{mean:.{digits}f} +- {deviation:.{digits}f}"
 
 
 def _parser(module: ModuleType) -> argparse.ArgumentParser:
@@ -142,6 +167,7 @@ def _parser(module: ModuleType) -> argparse.ArgumentParser:
         f"unstuck case run course/{module.__name__.rpartition('.')[2]}", description=title
     )
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--seeds", type=int, default=1, help="train with so many, one by one")
     options.add_argument("--fault", help=", ".join(module.FAULTS))
     options.add_argument("--out", type=Path, help="folder for recipe, metrics and pictures")
     for name, field in module.Recipe.model_fields.items():

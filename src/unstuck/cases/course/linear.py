@@ -9,7 +9,8 @@ separate: neither XOR nor a ring around a disc.
 Covers: 1.01 1.02 2.01 2.08 2.09 2.10 2.11 3.01 3.02 3.03 3.04 3.05 3.06 3.07 3.09 3.12 8.01 8.12
     A07 A09 A16 B14
 Run: unstuck case run course/linear
-Expected: test_accuracy 0.8282 +- 0.0040 over 5 seeds (trivial answer 0.105) in 1 s on one core.
+Expected: test_accuracy 0.8282 +- 0.0040 over 5 seeds (trivial answer 0.105) in 1 s on one core
+    each: python -m unstuck.cases.course linear --seeds 5
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,8 @@ head of its second version.
 
 Covers: 12.05 12.27 12.36 12.37 13.01 H12 H14 H15 H19
 Run: unstuck case run course/moco
-Expected: linear_probe 0.662 +- 0.022 over 5 seeds (trivial answer 0.473) in 6 s on one core.
+Expected: linear_probe 0.662 +- 0.022 over 5 seeds (trivial answer 0.473) in 6 s on one core each:
+    python -m unstuck.cases.course moco --seeds 5
 """
 
 from collections.abc import Iterator, Mapping

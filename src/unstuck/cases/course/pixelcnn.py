@@ -8,7 +8,7 @@ Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016).
 Covers: 13.06 13.11 13.12 13.14 D03 I02 I03
 Run: unstuck case run course/pixelcnn
 Expected: bits_per_pixel 0.4625 +- 0.0050 bits over 5 seeds (trivial answer 0.737) in 7 s on one
-    core.
+    core each: python -m unstuck.cases.course pixelcnn --seeds 5
 """
 
 import math

@@ -9,7 +9,8 @@ errors.
 
 Covers: 3.08 8.01 8.02 8.03 8.04 8.05 8.06 8.07 8.08 8.16 8.17 8.20 A08 B15 B16 B24 B27
 Run: unstuck case run course/regularisation
-Expected: test_accuracy 0.749 +- 0.018 over 5 seeds (trivial answer 0.102) in 5 s on one core.
+Expected: test_accuracy 0.749 +- 0.018 over 5 seeds (trivial answer 0.102) in 5 s on one core each:
+    python -m unstuck.cases.course regularisation --seeds 5
 """
 
 from collections.abc import Mapping

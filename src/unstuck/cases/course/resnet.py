@@ -12,7 +12,8 @@ accuracy: plain 20 layers 0.226, 0.738; plain 56 layers 0.842, 0.134; residual 2
 
 Covers: 7.10 7.16 7.17 7.18 8.01 8.18 B10
 Run: unstuck case run course/resnet
-Expected: test_accuracy 0.796 +- 0.013 over 5 seeds (trivial answer 0.105) in 9 s on one core.
+Expected: test_accuracy 0.796 +- 0.013 over 5 seeds (trivial answer 0.105) in 9 s on one core each:
+    python -m unstuck.cases.course resnet --seeds 5
 """
 
 from collections.abc import Mapping

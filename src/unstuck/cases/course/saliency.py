@@ -9,7 +9,8 @@ deep features for discriminative localization" (2016); Selvaraju et al., "Grad-C
 
 Covers: 9B.34 9B.35 9B.36 9B.37 9B.38 E12 E13
 Run: unstuck case run course/saliency
-Expected: pointing_hits 0.944 +- 0.019 over 5 seeds (trivial answer 0.355) in 5 s on one core.
+Expected: pointing_hits 0.944 +- 0.019 over 5 seeds (trivial answer 0.355) in 5 s on one core each:
+    python -m unstuck.cases.course saliency --seeds 5
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,8 @@ watch the curves. Trials are compared on held-out pictures, never on the test se
 
 Covers: 2.06 8.01 8.12 8.13 8.14 8.15 8.16 8.18 8.19 B20 B21 B22 B23 B25 B26
 Run: unstuck case run course/search
-Expected: test_accuracy 0.8504 +- 0.0059 over 5 seeds (trivial answer 0.105) in 2 s on one core.
+Expected: test_accuracy 0.8504 +- 0.0059 over 5 seeds (trivial answer 0.105) in 2 s on one core
+    each: python -m unstuck.cases.course search --seeds 5
 """
 
 import math

@@ -9,7 +9,8 @@ which exercises the code and transfers nothing.
 
 Covers: 8.01 8.09 8.10 8.11 B17 B18 B19
 Run: unstuck case run course/transfer
-Expected: test_accuracy 0.586 +- 0.027 over 5 seeds (trivial answer 0.125) in 4 s on one core.
+Expected: test_accuracy 0.586 +- 0.027 over 5 seeds (trivial answer 0.125) in 4 s on one core each:
+    python -m unstuck.cases.course transfer --seeds 5
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ Covers: 10A.06 10A.07 10A.08 10A.09 10A.10 10A.11 10A.12 10A.13 10A.15 10A.16 10
     10A.21 10A.22 10A.23 9B.04 9B.05 9B.06 D03 D05 D08
 Run: unstuck case run course/transformer_lm
 Expected: next_character_bits 2.467 +- 0.036 bits over 5 seeds (trivial answer 4.35) in 11 s on one
-    core.
+    core each: python -m unstuck.cases.course transformer_lm --seeds 5
 """
 
 import math

@@ -8,7 +8,8 @@ and Williams, "Learning representations by back-propagating errors" (1986).
 
 Covers: 3.04 3.10 3.11 3.12 4.01 4.02 4.06 4.07 4.08 4.09 4.10 4.11 6.01 8.12 A14 A15 B01 B20
 Run: unstuck case run course/two_layer
-Expected: test_accuracy 0.8314 +- 0.0062 over 5 seeds (trivial answer 0.105) in 1 s on one core.
+Expected: test_accuracy 0.8314 +- 0.0062 over 5 seeds (trivial answer 0.105) in 1 s on one core
+    each: python -m unstuck.cases.course two_layer --seeds 5
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,8 @@ is at most 1/4 and nothing beyond |x| = 5, and the gradient is the product of al
 
 Covers: 4.03 4.04 4.05 4.06 6.03 6.07 7.01 7.02 7.04 7.05 7.06 7.07 7.14 7.15 8.01 B02 B13
 Run: unstuck case run course/vgg
-Expected: test_accuracy 0.789 +- 0.011 over 5 seeds (trivial answer 0.105) in 6 s on one core.
+Expected: test_accuracy 0.789 +- 0.011 over 5 seeds (trivial answer 0.105) in 6 s on one core each:
+    python -m unstuck.cases.course vgg --seeds 5
 """
 
 from collections.abc import Mapping, Sequence

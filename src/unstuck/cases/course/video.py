@@ -9,7 +9,8 @@ al., "C3D" (2015); Carreira, Zisserman, "I3D" (2017), from which `inflated` is.
 Covers: 10B.01 10B.02 10B.03 10B.05 10B.06 10B.07 10B.08 10B.09 10B.10 10B.11 10B.12 10B.14 10B.21
     F02 F03 F04 F05 F09 F11
 Run: unstuck case run course/video
-Expected: test_accuracy 0.825 +- 0.025 over 5 seeds (trivial answer 0.151) in 8 s on one core.
+Expected: test_accuracy 0.825 +- 0.025 over 5 seeds (trivial answer 0.151) in 8 s on one core each:
+    python -m unstuck.cases.course video --seeds 5
 """
 
 from collections.abc import Mapping
