@@ -1,6 +1,6 @@
 """Train every item of the course over several seeds, healthy and with each of its faults, watched.
 
-    python scripts/course.py [--only ITEM ...] [--seeds 5] [--jobs 2] [--out runs/course]
+    python scripts/course.py [--only ITEM ...] [--seeds 5] [--first 0] [--jobs 2] [--out DIR]
 
 Prints, item by item, the metric with its spread, how far it lies above the trivial baseline in the
 worst seed, whether each fault hurts (paired over seeds), and what was diagnosed. A run that is
@@ -49,14 +49,14 @@ class Job:
         return self.folder / "result.json"
 
 
-def jobs_of(names: list[str], seeds: int, out: Path) -> list[Job]:
+def jobs_of(names: list[str], seeds: range, out: Path) -> list[Job]:
     from unstuck.cases.course import item
 
     return [
         Job(name, form, seed, out / name / f"{form}-{seed}")
         for name in names
         for form in (HEALTHY, *item.load(name).FAULTS)
-        for seed in range(seeds)
+        for seed in seeds
     ]
 
 
@@ -173,17 +173,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[], metavar="ITEM")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="first seed: others for a fresh look")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "course")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--corpus", action="store_true")
     options = parser.parse_args()
+    if options.first and (options.page or options.corpus):
+        parser.error("the page and the corpus are made from seed 0 on: leave out --first")
     names = options.only or item.names()
     unknown = set(names) - set(item.names())
     if unknown:
         parser.error(f"no item {', '.join(sorted(unknown))}; there are: {', '.join(item.names())}")
     console = Console(highlight=False, width=150)
-    jobs = jobs_of(names, options.seeds, options.out)
+    seeds = range(options.first, options.first + options.seeds)
+    jobs = jobs_of(names, seeds, options.out)
     run_all(jobs, options.jobs, console)
     results = results_of(jobs)
     print_table(results, console)

@@ -109,17 +109,20 @@ def page(results: list[Item]) -> str:
 
 
 def _overview(results: list[Item]) -> str:
-    lines = [
-        "| item | metric | trivial answer | seconds | fault | harm (95 %) | named first |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = ["| item | metric | trivial answer | seconds |", "|---|---|---|---|"]
     for one in results:
         numbers = [_measured(one), _mean(one, "baseline"), f"{one.seconds:.0f}"]
-        first = " | ".join([f"[{one.name}](#{one.name})", *numbers])
+        lines.append(f"| {' | '.join([_link(one), *numbers])} |")
+    lines += ["", "| item | fault | harm (95 %) | named first |", "|---|---|---|---|"]
+    for one in results:
         for name in one.faults:
-            lines.append(f"| {first} | {name} | {_harm(one, name)} | {_named(one, name)} |")
-            first = " | | |"
+            row = [_link(one), name, _harm(one, name), _named(one, name)]
+            lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def _link(one: Item) -> str:
+    return f"[{one.name}](#{one.name})"
 
 
 def _section(
@@ -135,9 +138,7 @@ def _section(
     if found:
         lines += ["| entry | | items and what they reach |", "|---|---|---|"]
     for row in found:
-        items = ", ".join(
-            f"[{one.name}](#{one.name}) {_measured(one)}" for one in covering[row["id"]]
-        )
+        items = ", ".join(f"{_link(one)} {_measured(one)}" for one in covering[row["id"]])
         marks = f" ({row['marks'].replace(',', ', ')})" if row["marks"] else ""
         lines.append(f"| {row['id']} | {_plain(row['title'])}{marks} | {items} |")
     lines.append(f"\n{len(found)} of {len(rows)} have an item.")
