@@ -31,7 +31,7 @@ from unstuck.cases.course.data import judge
 from unstuck.cases.course.item import Fault
 
 METRIC, HIGHER_IS_BETTER, UNIT = "frechet_distance", False, ""
-MARGIN = 1.0  # under a Gaussian with the mean and covariance of the pixels
+MARGIN = 0.6  # under a Gaussian with the mean and covariance of the pixels
 TINY = {"steps": 3, "train": 300, "width": 4, "judged": 100}
 REPORTS = 10
 
@@ -113,7 +113,7 @@ def generator_term(fake_score: Tensor, loss: str) -> Tensor:
 
 FAULTS = {
     "saturated-discriminator": Fault(
-        {"loss": "minimax", "discriminator_lr_factor": 5.0},
+        {"loss": "minimax", "discriminator_lr_factor": 20.0},
         "the discriminator tells real from fake without error, its loss falls to zero; the"
         " generator's rises and its pictures stay poor",
         ("ADV001",),

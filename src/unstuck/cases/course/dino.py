@@ -10,7 +10,7 @@ Transformers" (2021).
 
 Covers: 12.05 12.43 12.44 13.01 H16
 Run: unstuck case run course/dino
-Expected: linear_probe 0.575 +- 0.025 over 5 seeds (trivial answer 0.473) in 8 s on one core each:
+Expected: linear_probe 0.576 +- 0.033 over 5 seeds (trivial answer 0.473) in 13 s on one core each:
     python -m unstuck.cases.course dino --seeds 5
 """
 
@@ -40,12 +40,12 @@ class Recipe(loop.Recipe):
     """pictures without labels"""
     labelled: int = Field(100, ge=1)
     """labels the probe gets, about ten a class"""
-    steps: int = Field(300, ge=1)
+    steps: int = Field(400, ge=1)
     """updates"""
     batch: int = Field(64, ge=1)
     """pictures an update, each in two views"""
-    lr: float = Field(2e-3, gt=0)
-    """learning rate of Adam"""
+    lr: float = Field(1e-3, gt=0)
+    """learning rate of Adam; at 2e-3 one seed in seven lost its spread for half of the run"""
     width: int = Field(16, ge=1)
     """channels of the first convolution; the third has four times as many"""
     outputs: int = Field(256, ge=2)
