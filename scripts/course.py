@@ -24,15 +24,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_results import HEALTHY, print_summary, print_table, results_of
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import unstuck
 from unstuck.cases import course
+from unstuck.cases.course import item
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path(course.__file__).parent
-HEALTHY = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,6 @@ class Job:
 
 
 def jobs_of(names: list[str], seeds: range, out: Path) -> list[Job]:
-    from unstuck.cases.course import item
-
     return [
         Job(name, form, seed, out / name / f"{form}-{seed}")
         for name in names
@@ -60,10 +59,12 @@ def jobs_of(names: list[str], seeds: range, out: Path) -> list[Job]:
     ]
 
 
+@functools.cache
 def key_of(name: str, form: str) -> str:
-    """A hash of the sources an item's run depends on, and of its fault."""
-    from unstuck.cases.course import item
+    """A hash of the sources an item's run depends on, and of its fault.
 
+    Taken once a process: of the code it holds, whatever is written to the files meanwhile.
+    """
     changes = dict(item.changed(item.load(name), None if form == HEALTHY else form))
     digest = hashlib.sha256(json.dumps(changes, sort_keys=True).encode())
     for file in sorted(_depends(SOURCES / f"{name}.py", set())):
@@ -72,12 +73,6 @@ def key_of(name: str, form: str) -> str:
             tree.body = [node for node in tree.body if not _beside_the_point(node)]
         digest.update(ast.dump(tree).encode())
     return digest.hexdigest()[:16]
-
-
-@functools.cache
-def _key_when_loaded(name: str, form: str) -> str:
-    """The key of the code this process holds, whatever is written to the files meanwhile."""
-    return key_of(name, form)
 
 
 def _beside_the_point(node: ast.stmt) -> bool:
@@ -104,14 +99,12 @@ def _depends(file: Path, seen: set[Path]) -> set[Path]:
 
 def run(job: Job) -> None:
     """Train one job watched and leave its result; in a process of its own that trains many."""
-    from unstuck.cases.course import item
-
     if job.folder.exists():
         shutil.rmtree(job.folder)
     job.folder.mkdir(parents=True)
     module = item.load(job.item)
     recipe = item.made(module.Recipe, item.changed(module, _fault(job)))
-    result: dict[str, object] = {"key": _key_when_loaded(job.item, job.form)}
+    result: dict[str, object] = {"key": key_of(job.item, job.form)}
     with (
         (job.folder / "printed.txt").open("w") as said,
         contextlib.redirect_stdout(said),
@@ -166,10 +159,6 @@ def run_all(jobs: list[Job], workers: int, console: Console) -> None:
 
 
 def main() -> None:
-    from course_results import print_summary, print_table, results_of  # beside this file
-
-    from unstuck.cases.course import item
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[], metavar="ITEM")
     parser.add_argument("--seeds", type=int, default=5)

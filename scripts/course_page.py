@@ -1,19 +1,19 @@
 """docs/course.md and its pictures, and the `Expected:` lines of the items, from finished runs."""
 
-import csv
 import re
 import shutil
 import textwrap
 from pathlib import Path
 
+import course_syllabus
 from course_results import Item
+from course_syllabus import covers, entries
 from PIL import Image
 
 from unstuck.cases import course
 from unstuck.cases.course.item import spread
 
 SOURCES = Path(course.__file__).parent
-TESTS = Path(__file__).resolve().parent.parent / "tests" / "unit"
 WIDTH = 99
 # the README's sheet: what can be recognised when small
 SHOWN = (
@@ -79,10 +79,10 @@ def _sheet(files: list[Path], out: Path) -> None:
 
 
 def page(results: list[Item]) -> str:
-    rows, settled = _syllabus(), _settled()
+    rows, settled = entries(), course_syllabus.settled()
     covering: dict[str, list[Item]] = {row["id"]: [] for row in rows}
     for one in results:
-        for entry in _covers(one):
+        for entry in covers(one.module):
             covering[entry].append(one)
     chapters = [r for r in rows if r["section"].startswith("Chapter")]
     modes = [r for r in rows if r["section"].startswith("Failure")]
@@ -210,27 +210,8 @@ def _expect(one: Item) -> None:
         file.write_text(changed)
 
 
-def _covers(one: Item) -> list[str]:
-    found = re.search(r"^Covers: (.*(?:\n    .*)*)", one.module.__doc__ or "", re.MULTILINE)
-    return found[1].split() if found else []
-
-
-def _settled() -> set[str]:
-    """Ids in the `entry` marks of the course's tests."""
-    found = set()
-    for file in TESTS.glob("test_course_*.py"):
-        for marked in re.findall(r"pytest\.mark\.entry\(([^)]*)\)", file.read_text()):
-            found |= set(re.findall(r'"([^"]+)"', marked))
-    return found
-
-
 def _plain(text: str) -> str:
     """Text for a markdown table: no bars, no stray emphasis, no HTML."""
     for mark in ("\\", "|", "*", "_", "<", "["):
         text = text.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
     return text
-
-
-def _syllabus() -> list[dict[str, str]]:
-    with (SOURCES / "syllabus.tsv").open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))

@@ -4,30 +4,19 @@ Used on the real items by test_every_course_item.py and on deliberately broken o
 """
 
 import ast
-import csv
 import inspect
 import math
 import re
 from pathlib import Path
 from types import ModuleType
 
+from course_syllabus import covers, entries
+
 from unstuck.cases import course
 from unstuck.cases.course import item
 
-SYLLABUS = Path(course.__file__).with_name("syllabus.tsv")
 LONGEST_FILE = 250  # lines
 LARGEST_PICTURE = 150_000  # bytes; all of them are shown on one page
-
-
-def syllabus() -> list[dict[str, str]]:
-    with SYLLABUS.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def covers(module: ModuleType) -> list[str]:
-    """The ids of the item's `Covers:` line, which may go on over indented lines."""
-    found = re.search(r"^Covers: (.*(?:\n    .*)*)", module.__doc__ or "", re.MULTILINE)
-    return found[1].split() if found else []
 
 
 def check_docstring(module: ModuleType) -> None:
@@ -36,7 +25,7 @@ def check_docstring(module: ModuleType) -> None:
     name = module.__name__.rpartition(".")[2]
     assert 20 <= len(text.splitlines()[0]) <= 100, "the first line is the title"
     assert re.search(r"\b(19|20)\d\d\b", text), "no source with its year"
-    known = {row["id"] for row in syllabus()}
+    known = {row["id"] for row in entries()}
     assert covers(module) and set(covers(module)) <= known, set(covers(module)) - known
     assert re.search(rf"^Run: unstuck case run course/{name}$", text, re.MULTILINE)
     assert re.search(rf"^Expected: {module.METRIC}\b", text, re.MULTILINE)

@@ -1,17 +1,15 @@
 """Every item of the course gets every check, with no list to keep up to date; the checks bite."""
 
-import ast
-from pathlib import Path
 from types import ModuleType
 
 import course_contract as contract
 import pytest
+from course_syllabus import entries, settled
 
 from unstuck import casework
 from unstuck.cases.course import item
 
 ITEMS = item.names()
-UNIT = Path(__file__).resolve().parent.parent / "unit"
 GOOD = item.load("cnn")
 
 
@@ -35,20 +33,10 @@ def test_there_are_thirty_items():
     assert len(ITEMS) >= 30
 
 
-def settled() -> set[str]:
-    """Ids in the `entry` marks of the course's tests."""
-    found = set()
-    for file in UNIT.glob("test_course_*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.entry":
-                found |= {ast.literal_eval(word) for word in node.args}
-    return found
-
-
 def test_every_exact_entry_has_its_test():
-    exact = {row["id"] for row in contract.syllabus() if "exact" in row["marks"]}
+    exact = {row["id"] for row in entries() if "exact" in row["marks"]}
     assert not exact - settled(), sorted(exact - settled())
-    assert settled() <= {row["id"] for row in contract.syllabus()}
+    assert settled() <= {row["id"] for row in entries()}
 
 
 def broken(**changes) -> ModuleType:

@@ -74,6 +74,7 @@ def test_what_makes_a_finished_run_stale(tmp_path, monkeypatch):
 
     def key(text, form="healthy"):
         copy.write_text(text)
+        course.key_of.cache_clear()  # as in a new process
         return course.key_of("cnn", form)
 
     first = key(source)
