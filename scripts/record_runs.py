@@ -22,7 +22,7 @@ from trainings import Training
 import unstuck
 
 ROOT = Path(__file__).resolve().parent.parent
-LEFT_OUT = ("seconds/", "bytes/", "lr/")  # differ from machine to machine, or say nothing here
+LEFT_OUT = ("seconds/", "bytes/")  # differ from machine to machine
 SEED = 0
 
 
@@ -49,7 +49,8 @@ def as_json(run: unstuck.Run, expected: str | None) -> dict[str, object]:
         if not s.name.startswith(LEFT_OUT)
     }
     facts = {n: v for n, v in run.facts.items() if not n.startswith("environment/")}
-    return {"name": run.name, "expected": expected, "facts": facts, "series": series}
+    kept = {"name": run.name, "expected": expected, "facts": facts, "series": series}
+    return kept | ({"recipe": dict(run.recipe)} if run.recipe else {})
 
 
 def _short(value: float) -> float | str:

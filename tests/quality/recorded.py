@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def run_of(kept):
         name: Series(name, np.array(step), np.array([float(v) for v in value]))
         for name, (step, value) in kept["series"].items()
     }
-    return Run(series, facts=kept["facts"], name=kept["name"])
+    return Run(series, kept.get("recipe", {}), kept["facts"], name=kept["name"])
 
 
 def until(run, share):
@@ -27,4 +28,4 @@ def until(run, share):
     young = {
         n: Series(n, s.step[s.step <= last], s.value[s.step <= last]) for n, s in run.series.items()
     }
-    return Run(young, facts=run.facts, name=run.name)
+    return replace(run, series=young)
