@@ -44,8 +44,8 @@ def remedies() -> tuple[Remedy, ...]:
 
 @cache
 def sources() -> tuple[Source, ...]:
-    """All log readers, one per file of unstuck/sources, ordered by name."""
-    return tuple(sorted(_one_per_file(source_folder, Source), key=lambda s: s.name))
+    """All log readers, one per file of unstuck/sources, in the order in which they are asked."""
+    return tuple(sorted(_one_per_file(source_folder, Source), key=lambda s: (s.rank, s.name)))
 
 
 @cache

@@ -1,36 +1,102 @@
-"""Path -> Run: reads whatever run lies there."""
+"""Path -> Run: reads whatever runs lie there."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unstuck import catalog
+from unstuck.reading.assemble import with_roles
 from unstuck.records import Run
-from unstuck.source import UnreadableRunError
+from unstuck.source import Source, UnreadableRunError
+
+DEEPEST = 12  # directories below the one given
+MOST_PLACES = 100_000  # files and directories that are looked at
+SKIPPED = {"__pycache__", "node_modules", "site-packages", "checkpoints", "weights"}
 
 
-def load(path: str | Path) -> Run | list[Run]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or directory, the source that reads it, and what its runs are called below it."""
+
+    source: Source
+    path: Path
+    name: str
+
+
+def load(path: str | Path, roles: Mapping[str, str] | None = None) -> Run | list[Run]:
     """The run at `path`, or a list of them where there are several.
 
-    Raises UnreadableRunError with one clear line where nothing can be read.
+    `roles` says what some series are for where their names mislead (`{"err": "validation"}`; the
+    roles are those of `unstuck.naming`). Raises UnreadableRunError with one clear line where
+    nothing can be read.
     """
-    runs = load_all(path)
+    runs = load_all(path, roles)
     return runs[0] if len(runs) == 1 else runs
 
 
-def load_all(path: str | Path) -> list[Run]:
-    """Every run at or directly below `path`."""
+def load_all(path: str | Path, roles: Mapping[str, str] | None = None) -> list[Run]:
+    """Every run at or below `path`; what cannot be read is left out unless nothing can be."""
+    runs: list[Run] = []
+    errors: list[str] = []
+    for place in places(path):
+        try:
+            runs += read(place, roles)
+        except UnreadableRunError as error:
+            errors.append(str(error))
+    if not runs and errors:
+        more = f" (and {len(errors) - 1} more like it)" if len(errors) > 1 else ""
+        raise UnreadableRunError(errors[0] + more)
+    return runs
+
+
+def read(place: Place, roles: Mapping[str, str] | None = None) -> list[Run]:
+    """The runs at one place, named after where they lie."""
+    runs = place.source.read(place.path)
+    if place.name:
+        runs = [
+            replace(r, name=f"{place.name}/{r.name}" if len(runs) > 1 else place.name)
+            for r in runs
+        ]
+    return [with_roles(run, roles) for run in runs] if roles else runs
+
+
+def places(path: str | Path) -> list[Place]:
+    """Where runs lie at or below `path`; UnreadableRunError where there are none."""
     path = Path(path)
     if not path.exists():
         raise UnreadableRunError(f"{path} does not exist")
-    for source in catalog.sources():
-        if source.knows(path):
-            return source.read(path)
-    if path.is_dir():
-        runs = []
-        for child in sorted(path.iterdir()):
-            source_of_child = next((s for s in catalog.sources() if s.knows(child)), None)
-            if source_of_child:
-                runs += source_of_child.read(child)
-        if runs:
-            return runs
-        raise UnreadableRunError(f"{path} holds no run (give a directory made by `unstuck run`)")
-    raise UnreadableRunError(f"{path} is no log unstuck can read")
+    if source := _source_of(path):
+        return [Place(source, path, "")]
+    if not path.is_dir():
+        raise UnreadableRunError(
+            f"{path} is no log unstuck can read (see `unstuck sources` for what it reads)"
+        )
+    found = list(_below(path, path, DEEPEST, [MOST_PLACES]))
+    if not found:
+        raise UnreadableRunError(
+            f"{path} holds no run (see `unstuck sources` for what can be read)"
+        )
+    logs = [p for p in found if p.source.rank < 2]
+    return logs or found  # text beside a real log says the same once more
+
+
+def _below(top: Path, folder: Path, depth: int, left: list[int]) -> Iterator[Place]:
+    try:
+        children = sorted(folder.iterdir())
+    except OSError:
+        return
+    for child in children:
+        left[0] -= 1
+        if left[0] < 0:
+            raise UnreadableRunError(f"{top} holds more than {MOST_PLACES:,} files; give a part")
+        if child.name.startswith(".") or child.name in SKIPPED or child.is_symlink():
+            continue
+        source = _source_of(child)
+        if source:
+            yield Place(source, child, str(child.relative_to(top)))
+        elif depth and child.is_dir():
+            yield from _below(top, child, depth - 1, left)
+
+
+def _source_of(path: Path) -> Source | None:
+    return next((s for s in catalog.sources() if s.knows(path)), None)

@@ -131,6 +131,15 @@ SERIES = (
         "watch, sampled sparsely",
     ),
     Entry(
+        "loss_scale/*",
+        "1",
+        "factor by which mixed precision multiplies the loss before the backward pass: "
+        "loss_scale/<scaler>",
+        "logs, unstuck.log",
+    ),
+    Entry("epoch", "1", "passes over the training data so far", "logs, unstuck.log"),
+    Entry("other/*", "", "a column of a log that no detector reads", "logs"),
+    Entry(
         "seconds/step", "s", "time from one step to the next, mean since the last reading", "watch"
     ),
     Entry(
@@ -162,6 +171,9 @@ FACTS = (
         "probe path-reliance",
     ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
+    Entry("step/unit", "", "what one step of the run is: step, epoch or row of a log", "logs"),
+    Entry("source/*", "", "which format a log has, and remarks on what was not read", "logs"),
+    Entry("logged/*", "", "the name a series has in the log it was read from", "logs"),
     Entry("environment/*", "", "versions and device the run was made with", "watch"),
 )
 
@@ -180,7 +192,7 @@ def metric_name(key: str) -> str:
     >>> metric_name("val_loss"), metric_name("psnr"), metric_name("metric/val/psnr")
     ('metric/val/loss', 'metric/train/psnr', 'metric/val/psnr')
     """
-    if key.startswith("metric/"):
+    if key == "epoch" or key.startswith(("metric/", "loss_scale/")):
         return key
     for prefix in VALIDATION_PREFIXES:
         if key.startswith(prefix) and len(key) > len(prefix):

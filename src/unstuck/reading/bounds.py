@@ -1,0 +1,43 @@
+"""Limits on what is read: a log is untrusted, and a damaged one may claim any size."""
+
+from pathlib import Path
+
+from unstuck.source import UnreadableRunError
+
+MOST_BYTES = 2_000_000_000  # of one file
+MOST_SERIES = 20_000  # of one run
+MOST_READINGS = 50_000_000  # of one run
+LONGEST_NAME = 1_000  # characters of a series' name that are kept
+HEAD = 65_536  # bytes that tell a format
+
+
+def head(path: Path, count: int = HEAD) -> bytes:
+    """The first bytes of a file; empty where it is no file or cannot be read."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError:
+        return b""
+
+
+def content(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a file; UnreadableRunError where it is missing, unreadable or too large."""
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise UnreadableRunError(
+                f"{path} has {size:,} bytes, more than the {most:,} that are read; "
+                "give a shorter part of it"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableRunError(f"{path} cannot be read ({error.strerror or error})") from None
+
+
+def short_name(name: str) -> str:
+    """A name of bounded length; its middle is left out."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME // 2]}~{name[-LONGEST_NAME // 2 :]}"
