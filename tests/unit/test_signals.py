@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from unstuck import Run, signals
 from unstuck.records import Series, beyond
@@ -122,6 +123,16 @@ def test_a_clear_margin_is_not_crossed_by_chance():
     off = [abs(start_level(s)) / clear_margin(s) for s in starts]
     assert max(off) < 1  # no false difference in 500
     assert np.median(off) > 0.1  # and no margin that nothing could cross
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_trend_agrees_with_its_twin_in_scipy(seed):
+    random = np.random.default_rng(seed)
+    value = np.round(random.standard_normal(200) + np.linspace(0, seed, 200), 1)  # with ties
+    calm, found = in_windows(series(value)), trend(series(value))
+    twin = stats.theilslopes(calm.value, calm.step, alpha=0.95)
+    expected = [x * length(calm) for x in (twin.slope, twin.low_slope, twin.high_slope)]
+    assert [found.change, found.low, found.high] == pytest.approx(expected)
 
 
 def test_trend_of_a_noisy_line_is_found_and_that_of_noise_is_not():

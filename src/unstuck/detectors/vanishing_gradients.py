@@ -44,7 +44,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Floats, Run, Series
@@ -62,6 +61,8 @@ LASTING = 0.6  # share of the run; starts that heal do so within a fifth (LOG.md
 
 @detector("GRD001", needs=("grad_norm/*/*",), explains=("OPT004",))
 def vanishing_gradients(run: Run) -> Iterator[Finding]:
+    from scipy import stats  # takes longer to import than most runs to diagnose
+
     for model, series in layers_of(run, "grad_norm").items():
         layers = [s for s in series.values() if np.any(s.value > 0)]
         if len(layers) < DEEP:
