@@ -10,12 +10,13 @@ The largest rate of an optimizer's groups stays below `COLLAPSED` times its peak
 
 It is a *warning* unless a loss or a validation metric shows that nothing was to be gained any more
 when it happened, which makes it an *info*: a rate is lowered on a plateau on purpose. Counted in
-summed learning rate, such a series gained less than `FALLING` of its fall on the last quarter of
-its way, or nothing clear of its noise.
+summed learning rate, and its noise allowed for, such a series gained less than `RESTED` of its fall
+on the last quarter of its way. Where no series has enough readings to say, it is a warning only if
+the rate collapsed within `EARLY` of the run: too soon to have come to rest.
 
 ## Example
 >>> from unstuck import Run
->>> def run(since=40, low=0.0006, gain=0.04, **more):
+>>> def run(since=40, low=0.0007, gain=0.5, **more):
 ...     loss = [2.3] * 3 + [1.5] * 25 + [1.5 - gain] * 72
 ...     return Run.of(lr__adam=[0.1] * since + [0.1 * low] * (100 - since),
 ...                   loss__train=loss, **more)
@@ -24,11 +25,17 @@ its way, or nothing clear of its noise.
 
 A rate that was lowered when the loss was flat, or the validation, may be meant:
 
->>> [f.severity for f in collapsed_schedule(run(gain=0.02))]
+>>> [f.severity for f in collapsed_schedule(run(gain=0.36))]
 ['info']
 >>> [f.severity for f in collapsed_schedule(
 ...     run(metric__val__loss=[2.0 - 0.1 * min(t, 9) for t in range(100)]))]
 ['info']
+
+With no loss to look at, it depends on how soon it happened:
+
+>>> [collapsed_schedule(Run.of(lr__adam=[0.1] * t + [0.0] * (200 - t)))[0].severity
+...  for t in (25, 34)]
+['warning', 'info']
 
 ## Look-alikes
 A schedule that ends with the run, a lower rate that still moves the weights, cycles, and an
@@ -44,7 +51,7 @@ optimizer that rests while another one works:
 []
 
 ## What to try
-`match-schedule-to-run`
+`rescale-schedule`
 
 ## References
 - PyTorch, How to adjust learning rate, <https://pytorch.org/docs/stable/optim.html>
@@ -52,19 +59,21 @@ optimizer that rests while another one works:
   <https://arxiv.org/abs/1608.03983>
 """
 
+import math
 from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
 from unstuck.signals.names import shown
-from unstuck.signals.rates import gain_at_end, peak, rates
+from unstuck.signals.rates import most_gained_at_end, peak, rates
 from unstuck.signals.spans import between, last_span_beyond, length
 from unstuck.vocabulary import higher_is_better
 
 COLLAPSED = 1e-3  # of the peak: a third drop by ten comes late in a run (LOG.md)
 AHEAD = 0.5  # share of the run: most of it; schedules that end before their run leave less (LOG.md)
-FALLING = 0.03  # of the fall so far; losses that had converged gained less than 0.01 (LOG.md)
+RESTED = 0.35  # of the fall; cut off early 0.40 up, lowered on a plateau up to 0.31 (LOG.md)
+EARLY = 0.15  # share of the run; wrongly stepped schedules 0.05 to 0.12, plateaus 0.2 up (LOG.md)
 
 
 @detector("OPT006", needs=("lr/*",), explains=("OPT004",))
@@ -98,8 +107,9 @@ def _was_learning(run: Run, rate: Series, until: int) -> bool:
     """Whether no loss and no validation metric had come to rest when the rate collapsed."""
     metrics = [_falling(s) for s in run.matching("metric/val/*")]
     course = [between(s, None, until) for s in (*lone_losses(run), *metrics)]
-    gains = [gain for s in course if (gain := gain_at_end(rate, s)) is not None]
-    return all(gain > FALLING for gain in gains)
+    gains = [g for s in course if math.isfinite(g := most_gained_at_end(rate, s))]
+    soon = bool(until - rate.step[0] < EARLY * length(rate))
+    return all(gain > RESTED for gain in gains) if gains else soon
 
 
 def _falling(metric: Series) -> Series:

@@ -10,6 +10,8 @@ from unstuck.signals.levels import start_level
 from unstuck.signals.noise import CLEAR, noise_scale
 from unstuck.signals.spans import finite
 
+SURE = 2.0  # standard errors: a normal error is larger in one of forty cases
+
 
 def rates(run: Run) -> list[Series]:
     """One series an optimizer, `lr/<optimizer>`: the largest rate of any of its groups."""
@@ -45,19 +47,20 @@ def travelled(rate: Series, series: Series) -> Floats:
     return at / end if end > 0 and np.isfinite(end) else np.zeros(len(series))
 
 
-def gain_at_end(rate: Series, series: Series) -> float | None:
-    """What a falling series gained on the last quarter of its way, as a share of its whole fall.
+def most_gained_at_end(rate: Series, series: Series) -> float:
+    """The most a falling series may have gained on the last quarter of its way, noise allowed for.
 
-    The way is counted in summed learning rate. 0 where the gain is not clear of the noise; None
-    where there are too few readings to say: two in each of the last two quarters.
+    A share of its whole fall; the way is counted in summed learning rate. Infinite where it fell by
+    nothing clear of the noise, and where there are too few readings to say: two in each of the last
+    two quarters.
     """
     clean = finite(series)
     way = travelled(rate, clean)
     earlier, later = clean.value[(way >= 0.5) & (way < 0.75)], clean.value[way >= 0.75]
     if min(earlier.size, later.size) < 2:
-        return None
+        return math.inf
     end = float(np.median(later))
     gain, fall = float(np.median(earlier)) - end, start_level(clean) - end
-    noise = noise_scale(clean)
-    error = noise * math.sqrt(math.pi / 2 * (1 / earlier.size + 1 / later.size))
-    return gain / fall if fall > 0 and gain > CLEAR * error else 0.0
+    error = noise_scale(clean) * math.sqrt(math.pi / 2 * (1 / earlier.size + 1 / later.size))
+    clear = fall > CLEAR * noise_scale(clean) and math.isfinite(gain)
+    return (max(gain, 0.0) + SURE * error) / fall if clear else math.inf
