@@ -1,6 +1,19 @@
-"""unstuck's own run directories: one SQLite file (WAL) that can be read while it is written.
+"""unstuck-run: unstuck's own run directories, which can be read while they are written.
 
-The schema lives here, with its reader; the watcher writes it.
+## What is read
+`run.sqlite` in a directory made by `unstuck run` or `unstuck.watch`: series with wall times, facts
+and the recipe. What a killed script had written is all there.
+
+## How it is recognised
+A file `run.sqlite`, or a directory with one in it. Its schema lives here, with its reader; the
+watcher writes it.
+
+## What is left out
+Nothing. A file with views or triggers, one of a newer format, or one of more than 100,000 series is
+refused.
+
+## References
+- <https://www.sqlite.org/wal.html>
 """
 
 import json
@@ -32,7 +45,7 @@ LONGEST_TEXT = 100_000
 def knows(path: Path) -> bool:
     """Whether `path` is a run directory of unstuck's, or the file in it."""
     file = path / FILE if path.is_dir() else path
-    return not (file.name != FILE or not file.is_file())
+    return file.name == FILE and file.is_file()
 
 
 def read(path: Path) -> list[Run]:
@@ -44,7 +57,7 @@ def read(path: Path) -> list[Run]:
             return [_run(connection, file)]
         finally:
             connection.close()
-    except (sqlite3.DatabaseError, ValueError, OverflowError) as error:
+    except (sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, UnreadableRunError):
             raise
         raise UnreadableRunError(f"{file} is damaged and cannot be read ({error})") from None
