@@ -7,7 +7,12 @@ The weights are worse than those the run began with, or than those it once had.
 Medians of `loss/<name>` over windows of steps stay above a limit during the last `LASTING` share
 of the run. The limit is `RISE` times the start, or, for a loss that had fallen by `GAIN` of its
 start or more, the level where `LOST_AGAIN` of that fall is undone; in both cases clear of the
-noise of the start.
+noise of the start. A log of epochs starts with its first line; other runs with the median of the
+first readings, and only what comes after these is a fall.
+
+In reinforcement learning only the losses of values (`td_loss`, `value_loss`) are looked at. They
+grow with what an agent earns, so the limit is `RISE_OF_VALUES` times the start, and the returns
+must have grown by less than `GAIN`.
 
 ## Example
 >>> from unstuck import Run
@@ -36,6 +41,17 @@ The losses of a game of two networks are not meant to fall:
 >>> diverging_loss(Run.of(loss__d_loss=[0.7] * 100, loss__g_loss=rising))
 []
 
+Errors of values that grow with the returns, beside those that grow without:
+
+>>> def values(end, returns):
+...     return Run.of(loss__td_loss=[0.5] * 40 + [end] * 60, metric__train__mean_return=returns)
+>>> diverging_loss(values(6.0, [10.0] * 50 + [40.0] * 50))
+[]
+>>> diverging_loss(values(4.0, [10.0] * 100))
+[]
+>>> [finding.where for finding in diverging_loss(values(6.0, [10.0] * 100))]
+['loss/td_loss']
+
 ## What to try
 `lower-learning-rate`, `clip-gradients`, `normalise-input`
 
@@ -47,14 +63,16 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
-from unstuck.signals.games import lone_losses
-from unstuck.signals.levels import end_level, start_level
+from unstuck.signals.games import lone_losses, returns, value_losses
+from unstuck.signals.levels import FIRST, end_level, start_level
 from unstuck.signals.names import shown
 from unstuck.signals.noise import clear_margin
-from unstuck.signals.spans import last_span_beyond, length
+from unstuck.signals.spans import finite, last_span_beyond, length
+from unstuck.signals.units import counts_epochs, first_level
 from unstuck.signals.windows import in_windows
 
 RISE = 2.0  # times the start; healthy runs ended at 1.0 or below (our runs, LOG.md)
+RISE_OF_VALUES = 10.0  # times; DQN that learns ends below 0.3 of its start, diverging at 9,000
 GAIN = 0.3  # share of the start; smaller gains are lost to noise in healthy runs
 LOST_AGAIN = 0.8  # share of the gain; schedules and harder stages gave back less than half
 LASTING = 0.2  # share of the run; spikes and restarts of a schedule are shorter
@@ -62,12 +80,15 @@ LASTING = 0.2  # share of the run; spikes and restarts of a schedule are shorter
 
 @detector("OPT003", needs=("loss/*",), explains=("NUM001",))
 def diverging_loss(run: Run) -> Iterator[Finding]:
-    for series in lone_losses(run):
+    limits = [(series, _limit(run, series)) for series in lone_losses(run)]
+    if not any(_earns_more(s) for s in returns(run)):
+        limits += [(s, RISE_OF_VALUES * max(first_level(run, s), 0.0)) for s in value_losses(run)]
+    for series, limit in limits:
         calm = in_windows(series)
-        limit = _limit(series, calm)
         span = last_span_beyond(calm, ">", limit, at_least=LASTING * length(calm))
         if span:
-            start, end, best = start_level(series), end_level(series), float(calm.value.min())
+            start, end = first_level(run, series), end_level(series)
+            best = float(calm.value.min())
             yield Finding(
                 "OPT003",
                 where=series.name,
@@ -80,10 +101,19 @@ def diverging_loss(run: Run) -> Iterator[Finding]:
             )
 
 
-def _limit(series: Series, calm: Series) -> float:
+def _earns_more(earned: Series) -> bool:
+    """Whether returns have grown by `GAIN` of what they were."""
+    start = start_level(earned)
+    return end_level(earned) - start > GAIN * abs(start)
+
+
+def _limit(run: Run, series: Series) -> float:
     """The level above which a loss has diverged."""
-    start, noise = start_level(series), clear_margin(series)
-    best = float(calm.value.min(initial=start))
+    start, noise = first_level(run, series), clear_margin(series)
+    calm, clean = in_windows(series), finite(series)
+    begun = 0 if counts_epochs(run) else FIRST - 1
+    later = calm.value[calm.step > clean.step[begun]] if len(clean) > begun else calm.value
+    best = float(later.min(initial=start))
     gain = start - best
     rise = start + max((RISE - 1) * max(abs(start), gain), noise)
     if gain > max(GAIN * abs(start), noise):

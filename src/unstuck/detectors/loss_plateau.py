@@ -7,12 +7,13 @@ The run goes on and learns nothing more. This is a symptom: look at the cause it
 From no later than `EARLY` of the run to its end, medians of `loss/<name>` over windows of steps
 stay within `FLAT` of the start around their last level, no fall of `SLOW` of the start is sure
 (interval of the robust trend), at least `LEFT` of the start is left, and it lasts `FOR_STEPS`
-steps. Where the loss
-itself is not flat, a term that makes up most of it is looked at in the same way.
+steps, or `FOR_EPOCHS` epochs where the log has one line an epoch. Where the loss itself is not
+flat, a term that makes up most of it is looked at in the same way.
 
 What the log alone cannot tell is whether anything was left to learn: a fine-tuned model or noisy
-labels give the same picture. So this is an *info*, and a *warning* only where the level is within
-`AT_CHANCE` of log C for some C up to 20: the cross-entropy of guessing among C classes.
+labels give the same picture. So this is an *info*, and a *warning* only where the median of the
+flat part's second half is within `AT_CHANCE` of log C for some C up to 20, the cross-entropy of
+guessing among C classes, and the loss fell to it by less than `FELL` of its start.
 
 ## Example
 >>> from unstuck import Run
@@ -29,10 +30,18 @@ labels give the same picture. So this is an *info*, and a *warning* only where t
 ['info']
 >>> [f.severity for f in loss_plateau(Run.of(loss__train=[2.314] * 250))]
 ['info']
+>>> [f.severity for f in loss_plateau(Run.of(loss__train=[2.58] * 5 + [2.303] * 250))]
+['info']
+>>> [f.severity for f in loss_plateau(Run.of(loss__train=[2.5] * 5 + [2.303] * 250))]
+['warning']
+>>> def epochs(count):
+...     return Run.of(facts={"step/unit": "epoch"}, loss__train=[2.303] * count)
+>>> [f.severity for f in loss_plateau(epochs(24))]
+['warning']
 
 ## Look-alikes
 A loss that converged with little left, one that still falls slowly, one that swings, one that fell
-for half the run before it was flat, one that is only short, and a game of two networks:
+for half the run before it was flat, ones that are only short, and a game of two networks:
 
 >>> loss_plateau(Run.of(loss__train=[0.9] * 5 + [0.45] * 250))
 []
@@ -44,6 +53,8 @@ for half the run before it was flat, one that is only short, and a game of two n
 >>> loss_plateau(Run.of(loss__train=falling + [0.72] * 230))
 []
 >>> loss_plateau(Run.of(loss__train=[0.89] * 5 + [0.66] * 160))
+[]
+>>> loss_plateau(epochs(16))
 []
 >>> loss_plateau(Run.of(loss__d_loss=[1.386] * 300, loss__g_loss=[0.693] * 300))
 []
@@ -63,11 +74,12 @@ import numpy as np
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
-from unstuck.signals.levels import end_level, start_level
+from unstuck.signals.levels import end_level, median
 from unstuck.signals.names import shown
-from unstuck.signals.spans import from_step, length
+from unstuck.signals.spans import between, from_step, length
 from unstuck.signals.terms import terms_by_loss
 from unstuck.signals.trends import trend
+from unstuck.signals.units import first_level, lasting
 from unstuck.signals.windows import in_windows
 
 EARLY = 0.35  # share of the run; healthy runs still fall then or have little left (LOG.md)
@@ -75,7 +87,9 @@ LEFT = 0.6  # share of the start; stuck runs kept 0.65 to 1 of it, converged one
 FLAT = 0.03  # share of the start; medians of stuck runs stayed within 0.02 of it (LOG.md)
 SLOW = 0.01  # share of the start; a slow but healthy run lost 0.025 of it (LOG.md)
 FOR_STEPS = 200  # a slow but healthy run was flat for its first 120 (LOG.md)
+FOR_EPOCHS = 20  # the same run read as 50 epochs was flat for its first 10
 AT_CHANCE = 0.004  # relative; collapsed classifiers stay nearer to log C (LOG.md)
+FELL = 0.1  # share of the start; a first layer too large cost a guessing model 0.08 (LOG.md)
 CLASSES = np.log(np.arange(2, 21))
 
 
@@ -91,14 +105,15 @@ def loss_plateau(run: Run) -> Iterator[Finding]:
             if end_level(share) > LEFT
         ]
         for candidate in (series, *main):
-            if span := _flat_span(candidate):
-                yield _finding(candidate, span)
+            if span := _flat_span(run, candidate):
+                yield _finding(run, candidate, span)
                 break
 
 
-def _flat_span(series: Series) -> tuple[int, int] | None:
+def _flat_span(run: Run, series: Series) -> tuple[int, int] | None:
     """First and last step of the plateau that ends the series, if there is one."""
-    calm, start, level = in_windows(series), start_level(series), end_level(series)
+    calm, start, level = in_windows(series), first_level(run, series), end_level(series)
+    for_steps = lasting(run, steps=FOR_STEPS, epochs=FOR_EPOCHS)
     if not (start > 0 and level > LEFT * start) or len(calm) < 2:
         return None
     away = np.flatnonzero(np.abs(calm.value - level) > FLAT * start)
@@ -106,7 +121,7 @@ def _flat_span(series: Series) -> tuple[int, int] | None:
     first = first if away.size else int(calm.step[0])
     if away.size and away[-1] == len(calm) - 1:
         return None
-    if first - calm.step[0] > EARLY * length(calm) or calm.step[-1] - first < FOR_STEPS:
+    if first - calm.step[0] > EARLY * length(calm) or calm.step[-1] - first < for_steps:
         return None
     course = trend(from_step(series, first))
     if course is None or (course.falls and course.change < -SLOW * start):
@@ -114,10 +129,11 @@ def _flat_span(series: Series) -> tuple[int, int] | None:
     return first, int(calm.step[-1])
 
 
-def _finding(series: Series, span: tuple[int, int]) -> Finding:
-    calm, start, level = in_windows(series), start_level(series), end_level(series)
-    distance = np.abs(CLASSES - level) / CLASSES
-    guessing = bool(distance.min() < AT_CHANCE) and level > (1 - FLAT) * start
+def _finding(run: Run, series: Series, span: tuple[int, int]) -> Finding:
+    calm, start, level = in_windows(series), first_level(run, series), end_level(series)
+    plateau = median(between(series, (span[0] + span[1]) // 2, span[1]))
+    distance = np.abs(CLASSES - plateau) / CLASSES
+    guessing = bool(distance.min() < AT_CHANCE) and plateau > (1 - FELL) * start
     chance = f": guessing among {int(distance.argmin()) + 2} classes" if guessing else ""
     return Finding(
         "OPT004",

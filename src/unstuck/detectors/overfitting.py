@@ -8,8 +8,9 @@ A metric of the validation split whose direction is known (losses and errors fal
 the like rise), as medians of three readings: since its best it has worsened by more than `WORSE`
 (of the best loss; for metrics that rise, of what had been gained), clearly more than its own
 noise, over at least `LASTING` of the run, while the training loss fell below `FALLS` times its
-level at the best step. Where another validation metric stays at its best, it is an *info*: growing
-confidence on a few wrong answers makes a loss rise while the accuracy holds. Of several metrics
+level at the best step. Where another validation metric ends better than it was at that step, it is
+an *info*: growing confidence on a few wrong answers makes a loss rise while the accuracy gains.
+Where the others only hold, it is one unless the loss has worsened by `MUCH`. Of several metrics
 the one that worsened most is reported.
 
 ## Example
@@ -37,11 +38,14 @@ with the training loss (`diverging-loss`), and noise around a level:
 >>> overfitting(Run.of(loss__train=[2.0 / (t + 1) for t in range(38)], metric__val__loss=flat))
 []
 
-An accuracy that holds makes it worth knowing only:
+An accuracy that gains all the same makes it worth knowing only, and so does one that holds, unless
+the loss has become much worse:
 
->>> holds = run(0.72, metric__val__accuracy=[0.1 + 0.02 * min(t, 39) for t in range(40)])
->>> [finding.severity for finding in overfitting(holds)]
-['info']
+>>> def beside(end, last):
+...     accuracy = [0.1 + 0.02 * min(t, last) for t in range(40)]
+...     return [f.severity for f in overfitting(run(end, metric__val__accuracy=accuracy))]
+>>> beside(0.96, last=39), beside(0.84, last=25), beside(0.96, last=25)
+(['info'], ['info'], ['warning'])
 
 ## What to try
 `stop-early`, `augment-data`, `raise-weight-decay`
@@ -68,6 +72,7 @@ from unstuck.signals.stages import by_stage
 from unstuck.vocabulary import higher_is_better
 
 WORSE = 0.15  # of the best; runs that went on without harm gave back less than 0.1 (LOG.md)
+MUCH = 0.5  # of the best; in five of five runs without regularisation 0.8 and more (LOG.md)
 LASTING = 0.25  # share of the run; a validation metric wanders for shorter times (LOG.md)
 FALLS = 0.8  # of the training loss at the best step; where it is flat, nothing is memorised
 LOWER_IS_BETTER = re.compile(r"loss|err|mse|mae|nll|entropy|ppl|perplexity|wer|cer|l1|lpips|fid")
@@ -104,8 +109,24 @@ def overfitting(run: Run) -> Iterator[Finding]:
                 f"the training loss fell on to {train.value[-1]:.2g}"
             ),
             evidence=(_evidence(turn.calm, sign, turn.limit, span),),
-            severity="warning" if len(turns) == len(metrics) else "info",
+            severity="warning" if _harms(turn, step, metrics, len(turns)) else "info",
         )
+
+
+def _harms(turn: Turn, step: int, metrics: list[Series], turned: int) -> bool:
+    """Whether the last weights are the worse ones by every metric, or much worse by one."""
+    if turned == len(metrics):
+        return True
+    return turn.worsened > MUCH and not any(_gained(s, step) for s in metrics)
+
+
+def _gained(series: Series, step: int) -> bool:
+    """Whether a metric, as medians of three readings, ends better than it was at a step."""
+    clean, sign = finite(series), _direction(series.name)
+    before, after = clean.value[clean.step <= step][-3:], clean.value[-3:]
+    if not before.size or clean.step[-1] <= step:
+        return False
+    return float(sign * np.median(after)) < float(sign * np.median(before))
 
 
 def _direction(name: str) -> int:

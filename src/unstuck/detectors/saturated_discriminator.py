@@ -6,10 +6,14 @@ it lost. Its other terms carry on alone.
 
 ## How it is detected
 A discriminator's loss (by role, or a name like `d_loss`, `errD`, `loss_disc`, `critic_loss`) stays
-below `WON` times its start for the last `LASTING` of the run (medians over windows of steps), and
-what plays against it, the generator's adversarial term or else its loss, ends above `ROSE` times
-its start. A minimax loss log(1 - D(G(z))) is negative and rises to nothing: it ends above `NOTHING`
-times its start.
+below `WON` times its start (the highest of its first readings: it may win within a few steps) for
+the last `LASTING` of the run (medians over windows of steps), and what plays against it, the
+generator's adversarial term or else its loss, ends above `ROSE` times its start (the lowest of its
+first readings). A minimax loss log(1 - D(G(z))) is negative and rises to nothing: it ends above
+`NOTHING` times its start.
+
+Below `CERTAIN` a discriminator has won whatever its start was, as in a log whose first line is the
+mean of an epoch, where the generator's loss is above `BEATEN` or, if minimax, as near to nothing.
 
 ## Example
 >>> from unstuck import Run
@@ -23,6 +27,11 @@ times its start.
 ...     return Run.of(loss__d_loss=[1.4] * 60 + [0.01] * 40, loss__g_loss=[-0.7] * 60 + [end] * 40)
 >>> [finding.message for finding in saturated_discriminator(minimax(-0.06))]
 ['loss/d_loss is at 0.01, 0.7% of its start, since step 61, and loss/g_loss rose to -0.06']
+
+>>> def epochs(d, g):
+...     return Run.of(facts={"step/unit": "epoch"}, loss__D_loss=[d] * 30, loss__G_loss=[g] * 30)
+>>> [finding.message for finding in saturated_discriminator(epochs(0.008, 5.5))]
+['loss/D_loss is at 0.008, 100.0% of its start, since step 0, and loss/G_loss rose to 5.5']
 
 ## Look-alikes
 A balanced game, a discriminator that leads while the generator follows, one that won for a while,
@@ -38,6 +47,10 @@ a minimax loss that is still far from nothing, and a critic whose loss is negati
 []
 >>> saturated_discriminator(run(d=-5.0, adv=4.0, start=-0.1))
 []
+>>> saturated_discriminator(epochs(0.012, 5.5))
+[]
+>>> saturated_discriminator(epochs(0.008, 4.0))
+[]
 
 ## What to try
 `lower-learning-rate`, `regularise-discriminator`, `update-discriminator-less`
@@ -49,55 +62,78 @@ a minimax loss that is still far from nothing, and a critic whose loss is negati
   <https://arxiv.org/abs/1801.04406>
 """
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from unstuck.detector import detector
-from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.records import Evidence, Finding, Floats, Run, Series
 from unstuck.signals.games import ADVERSARIAL_TERM, discriminator_losses, generator_losses
-from unstuck.signals.levels import end_level, share_left, start_level
+from unstuck.signals.levels import FIRST, end_level, start_level
 from unstuck.signals.names import shown
-from unstuck.signals.spans import last_span_beyond, length
+from unstuck.signals.spans import finite, last_span_beyond, length
 from unstuck.signals.windows import in_windows
 
 WON = 0.1  # of its start; balanced games stayed above 0.9, lost ones below 1e-9 (LOG.md)
 ROSE = 1.5  # times its start; in balanced games up to 1.24, where the discriminator won 12 to 26
 NOTHING = 0.1  # of its start: as for WON; lost minimax games ended below 6e-4 of it (LOG.md)
 LASTING = 0.3  # share of the run; a lead that was lost again was shorter (LOG.md)
+CERTAIN = 0.01  # cross-entropy of being sure to 99 %; lost games end below 5e-4 (LOG.md)
+BEATEN = 4.6  # -log 0.01: what the generator pays where the other side is as sure
+CRITIC = re.compile(r"critic|wasserstein|wgan", re.IGNORECASE)  # near zero, it has not won
 
 
 @detector("ADV001", needs=("loss/*",), explains=("OPT003", "OPT004", "LOS001", "LOS002"))
 def saturated_discriminator(run: Run) -> Iterator[Finding]:
-    rivals = [s for s in _against(run) if end_level(s) > _beaten(s)]
+    rivals = _against(run)
     for series in discriminator_losses(run):
-        start, calm = start_level(series), in_windows(series)
-        won = last_span_beyond(calm, "<", WON * start, at_least=LASTING * length(calm))
-        if start <= 0 or not won or end_level(series) < 0 or not rivals:
+        start, calm = _first(series, np.max), in_windows(series)
+        if not start > 0 or end_level(series) < 0:
             continue
-        rival = max(rivals, key=lambda s: end_level(s) - start_level(s))
-        last = int(rival.step[-1])
-        end = Series(f"{rival.name} (last median)", rival.step[-1:], np.array([end_level(rival)]))
-        yield Finding(
-            "ADV001",
-            where=series.name,
-            message=(
-                f"{shown(series.name, 24)} is at {end_level(series):.2g}, "
-                f"{share_left(series):.1%} of its start, since step {won[0]}, "
-                f"and {shown(rival.name, 24)} rose to {end_level(rival):.2g}"
-            ),
-            evidence=(
-                Evidence(calm, "<", WON * start, won),
-                Evidence(end, ">", _beaten(rival), (last, last)),
-            ),
-            severity="error",
-        )
+        for limit, beaten in ((WON * start, _beaten), (CERTAIN, _beaten_outright)):
+            won = last_span_beyond(calm, "<", limit, at_least=LASTING * length(calm))
+            lost = [s for s in rivals if end_level(s) > beaten(s)]
+            if not won or not lost or (limit == CERTAIN and CRITIC.search(series.name)):
+                continue
+            rival = max(lost, key=lambda s: end_level(s) - start_level(s))
+            last = int(rival.step[-1])
+            end = Series(
+                f"{rival.name} (last median)", rival.step[-1:], np.array([end_level(rival)])
+            )
+            yield Finding(
+                "ADV001",
+                where=series.name,
+                message=(
+                    f"{shown(series.name, 24)} is at {end_level(series):.2g}, "
+                    f"{end_level(series) / start:.1%} of its start, since step {won[0]}, "
+                    f"and {shown(rival.name, 24)} rose to {end_level(rival):.2g}"
+                ),
+                evidence=(
+                    Evidence(calm, "<", limit, won),
+                    Evidence(end, ">", beaten(rival), (last, last)),
+                ),
+                severity="error",
+            )
+            break
+
+
+def _first(series: Series, extreme: Callable[[Floats], np.float64]) -> float:
+    """The highest or lowest of the first finite readings; NaN where there is none."""
+    value = finite(series).value[:FIRST]
+    return float(extreme(value)) if value.size else math.nan
 
 
 def _beaten(rival: Series) -> float:
-    """The level above which a generator's loss says that it has lost."""
-    start = start_level(rival)
+    """The level above which a generator's loss says that it has lost, by where it began."""
+    start = _first(rival, np.min)
     return ROSE * start if start > 0 else NOTHING * start
+
+
+def _beaten_outright(rival: Series) -> float:
+    """The level above which it has lost, whatever its start; a minimax loss is not above zero."""
+    return BEATEN if end_level(rival) > 0 else -CERTAIN
 
 
 def _against(run: Run) -> list[Series]:

@@ -16,6 +16,8 @@ _D_NAME = re.compile(
     r"|^(?:disc|critic|discriminator)(?:$|[_.])"
 )
 _ACTOR_CRITIC = re.compile(r"actor|policy")  # there a critic is an estimate, not an opponent
+_VALUES = re.compile(r"(?:^|[_./])(?:td|bellman|q|qf\d?|q_value|value)[_.]?(?:loss|err)")
+_RETURNS = re.compile(r"(?:^|[_./])(?:returns?|rewards?|rew|score|ep_?rew_?mean)(?:$|[_./])")
 _D_OPTIMIZER = re.compile(r"(?:^|[_.])(?:d|dis|disc|discrim\w*|critic|netd)(?:$|[_.])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 ADVERSARIAL_TERM = re.compile(r"adv|gan|fool|fake|cheat", re.IGNORECASE)
@@ -40,9 +42,23 @@ def _snake(name: str) -> str:
 
 
 def is_reinforcement(run: Run) -> bool:
-    """Whether one of the losses, or a term of one, is an actor's."""
+    """Whether a loss or a term of one is an actor's, or is that of values beside returns."""
     losses = [*run.matching("loss/*"), *run.matching("term/*")]
-    return any(_ACTOR_CRITIC.search(s.name.lower()) for s in losses)
+    if any(_ACTOR_CRITIC.search(s.name.lower()) for s in losses):
+        return True
+    return bool(returns(run)) and any(_VALUES.search(_snake(s.name)) for s in losses)
+
+
+def value_losses(run: Run) -> list[Series]:
+    """The losses of estimated values; they grow with the returns. Empty without reinforcement."""
+    if not is_reinforcement(run):
+        return []
+    return [s for s in run.matching("loss/*") if _VALUES.search(_snake(s.name))]
+
+
+def returns(run: Run) -> list[Series]:
+    """Metrics of what an agent earns (`mean_return`, `episode_reward`)."""
+    return [s for s in run.matching("metric/*") if _RETURNS.search(_snake(s.name))]
 
 
 def discriminator_losses(run: Run) -> list[Series]:
