@@ -64,15 +64,22 @@ def read(path: Path) -> list[Run]:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    """Open for reading; where the directory cannot be written, without the write-ahead log."""
-    uri = file.resolve().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    """Open for reading; where no writer has left a write-ahead log, without touching anything."""
+    live = file.with_name(f"{file.name}-wal").exists()
+    try:
+        return _connected(file, "mode=ro" if live else "immutable=1")
+    except sqlite3.OperationalError:  # a directory that cannot be written has no room for an index
+        return _connected(file, "immutable=1")
+
+
+def _connected(file: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{file.resolve().as_uri()}?{how}", uri=True)
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.DatabaseError:
         connection.close()
-        connection = sqlite3.connect(f"{uri}?immutable=1", uri=True)
+        raise
     return connection
 
 
