@@ -44,7 +44,7 @@ the loss has become much worse:
 >>> def beside(end, last):
 ...     accuracy = [0.1 + 0.02 * min(t, last) for t in range(40)]
 ...     return [f.severity for f in overfitting(run(end, metric__val__accuracy=accuracy))]
->>> beside(0.96, last=39), beside(0.84, last=25), beside(0.96, last=25)
+>>> beside(1.02, last=39), beside(0.84, last=24), beside(0.96, last=24)
 (['info'], ['info'], ['warning'])
 
 ## What to try
