@@ -1,5 +1,6 @@
 """A table of numbers, one row a time of logging -> a Run: which column counts the steps?"""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from unstuck.reading.assemble import FURTHEST, Readings, assembled
 from unstuck.records import Floats, Recipe, Run, Scalar
 
 MISSING = {"", "-", "--", "none", "null", "n/a", "na"}  # a cell without a reading; NaN is one
+_WRAPPED = re.compile(  # tensor(0.5, device='cuda:0'), np.float32(0.5), [0.5], 0.5±0.1, 1,234.5
+    r"(?:[a-z_][\w.]*\()?\[*\s*([-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)"
+    r"(?:e[-+]?\d+)?|[-+]?inf|nan)\s*\]*(?:,\s*[a-z_]+=.*)?\)?(?:\s*(?:±|\+/-).*)?"
+)
 _WORDS = {"true": 1.0, "false": 0.0, "infinity": np.inf, "-infinity": -np.inf}
 
 
@@ -30,7 +35,7 @@ class Column:
         ([1.5, nan, nan, nan], [True, False, True, False])
         """
         try:
-            value = np.array(cells, dtype=np.float64)
+            value = np.array(cells if None not in cells else [""], dtype=np.float64)
             return cls(value, np.ones(value.shape, dtype=np.bool_))
         except (ValueError, TypeError, OverflowError):
             pass
@@ -56,7 +61,8 @@ def number_of(cell: object) -> float | None:
     try:
         return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        return None
+        wrapped = _WRAPPED.fullmatch(text)
+        return float(wrapped[1].replace(",", "")) if wrapped else None
 
 
 def tabled(
@@ -101,9 +107,15 @@ def _axis(
         return step, "step", {steps}
     if epochs is not None and _whole(columns[epochs]):
         epoch = _filled(columns[epochs])
-        if np.all(np.diff(epoch[epoch >= 0]) >= 0) and np.unique(epoch).size > 0.5 * epoch.size:
+        others = [c for raw, c in columns.items() if raw != epochs]
+        if all(_once_each(epoch[c.present]) for c in others):
             return epoch, "epoch", {epochs}
     return np.arange(count, dtype=np.int64), "row", set()
+
+
+def _once_each(epoch: NDArray[np.int64]) -> bool:
+    """Whether a column has about one reading an epoch, restarts apart."""
+    return epoch.size < 2 or float(np.mean(np.diff(epoch) != 0)) > 0.5
 
 
 def counted_on(step: NDArray[np.int64], epoch: NDArray[np.int64]) -> NDArray[np.int64]:

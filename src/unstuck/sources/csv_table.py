@@ -1,0 +1,232 @@
+"""csv-table: tables of text with a header: CSV, TSV, semicolons; one row for each time of logging.
+
+## What is read
+
+Every column of numbers, under its name in the header. Rows are numbered by a column such as `step`,
+`iteration` or `epoch`; steps that start anew in each epoch are counted on; without such a column
+rows number themselves. Written by the Keras `CSVLogger`, pandas, spreadsheets, the export of a
+Weights & Biases history and of its charts (`"Step","run - loss","run - loss__MIN",...`: each run of
+the chart is a run), the download of a TensorBoard chart (`Wall time,Step,Value`), and by hand.
+
+A column `run`, `run_name`, `trial`, `seed` or `fold` with several entries makes one run of each
+entry. Columns `metric` and `value` are read as one series for each metric.
+
+Cells may be quoted, padded, empty (no reading), `nan`, `99%`, `1,234.5`, `0,5` (where columns are
+separated by semicolons or tabs), `tensor(0.5, device='cuda:0')`,
+`0.5±0.1`. A header that a restarted run writes once more may bring other columns. Where steps go
+back, the later rows count.
+
+## How it is recognised
+
+Text whose first rows hold a header and numbers below it, with a column that names steps or epochs,
+or one that names a loss, a metric or a learning rate: a table of data is none.
+
+## What is left out
+
+Columns of words; a last row that was cut off; the `__MIN` and `__MAX` columns of charts; lines
+before the header, and those that start with `#`.
+
+## References
+
+- RFC 4180, Common Format and MIME Type for Comma-Separated Values (CSV) Files
+- <https://keras.io/api/callbacks/csv_logger/>
+- <https://docs.wandb.ai/guides/app/features/panels/line-plot>
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from unstuck import naming
+from unstuck.reading.bounds import content, head
+from unstuck.reading.columns import number_of
+from unstuck.reading.tables import Table, is_log, runs_in, table_of
+from unstuck.reading.text import decoded, is_text, plain
+from unstuck.records import Run
+from unstuck.source import Source, UnreadableRunError
+
+SOURCE = "csv-table"
+MOST = 500_000_000  # bytes of one table
+DELIMITERS = (",", "\t", ";", "|")
+PREAMBLE = 20  # lines before the header at most
+WIDEST_CELL = 10_000_000  # characters; some loggers put whole histograms into one
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
+_CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<edge>__MIN|__MAX)?")
+_CHART_AXES = {"step", "global step", "epoch", "wall time", "relative time process"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the header of a table is, and how its cells are told apart."""
+
+    names: list[str]
+    lines_before: int
+    delimiter: str
+    decimal_commas: bool
+
+
+def knows(path: Path) -> bool:
+    """Whether a file is a table of text that a training could have written."""
+    start = head(path)
+    if not is_text(start) or start.lstrip()[:1] in (b"{", b"["):
+        return False
+    try:
+        return _layout(plain(decoded(start))) is not None
+    except (csv.Error, UnreadableRunError):
+        return False
+
+
+def read(path: Path) -> list[Run]:
+    """The runs in a table; UnreadableRunError where it has none."""
+    data = content(path, MOST)
+    text = plain(decoded(data))
+    try:
+        layout = _layout(text[:200_000])
+        if layout is None:
+            raise UnreadableRunError(f"{path} is no table with a header and numbers")
+        rows = _Rows(text, layout, whole=data.endswith((b"\n", b"\r", b"\n\x00", b"\r\x00")))
+        tables = _charts(table_of(rows.names, rows), path.stem)
+    except csv.Error as error:
+        raise UnreadableRunError(f"{path} is a damaged table ({error})") from None
+    facts = {"source/remark": "the last row was cut off"} if rows.cut else {}
+    runs = [run for name, table in tables for run in runs_in(name, table, SOURCE, facts)]
+    runs = [run for run in runs if run.series]
+    if not runs:
+        raise UnreadableRunError(f"{path} is a table without a number")
+    return runs
+
+
+def _layout(text: str) -> Layout | None:
+    """How the first lines of a table are laid out; None where they are none."""
+    lines = text[:65_536].split("\n")[: PREAMBLE + 40]
+    for delimiter in DELIMITERS:
+        if not any(delimiter in line for line in lines):
+            continue
+        for place in range(min(PREAMBLE, len(lines) - 1)):
+            if found := _header_at(lines, place, delimiter):
+                return found
+    return _header_at(lines, 0, ",") if len(lines) > 2 else None
+
+
+def _header_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
+    """The layout, if the line at `place` is a header and what follows are its rows."""
+    if place and delimiter not in lines[place]:
+        return None
+    with _wide_cells():
+        names = next(csv.reader([lines[place].lstrip("# ")], delimiter=delimiter), [])
+        below = [line for line in lines[place + 1 : place + 30] if not _comment(line)]
+        rows = list(csv.reader(below[:-1] if len(below) > 1 else below, delimiter=delimiter))
+    names = [name.strip() for name in names]
+    while names and not names[-1]:
+        names.pop()
+    if not names or any(number_of(n) is not None or len(n) > 2_000 for n in names if n):
+        return None
+    if not rows or sum(map(bool, names)) < 0.5 * len(names) or not is_log([n for n in names if n]):
+        return None
+    commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(c) for row in rows for c in row)
+    fitting = [row for row in rows if len(row) >= 0.5 * len(names) and len(row) <= len(names) + 1]
+    numbers = [sum(number_of(_plain_number(c, commas)) is not None for c in row) for row in fitting]
+    if len(fitting) < 0.7 * len(rows) or not any(n > 0.2 * len(names) for n in numbers):
+        return None
+    if len(names) == 1 and not all(numbers):
+        return None  # a line of prose above a few numbers
+    return Layout(names, place + 1, delimiter, commas)
+
+
+class _Rows:
+    """The rows below the header, each in the order of `names`; later headers are followed."""
+
+    def __init__(self, text: str, layout: Layout, whole: bool) -> None:
+        self.layout = layout
+        self.names = list(layout.names)
+        self.cut = False
+        body = text.split("\n", layout.lines_before)[-1]
+        if not whole and body.count("\n") > 1:
+            before, _, last = body.rstrip("\n").rpartition("\n")
+            if last.count(layout.delimiter) < len(layout.names) - 1:
+                body, self.cut = before + "\n", True
+        self.body = body
+        self.names += [n for header in self._later_headers() for n in header if n not in self.names]
+
+    def _later_headers(self) -> Iterator[list[str]]:
+        """Headers of restarts that differ: a line with the first name once more."""
+        first = self.layout.names[0]
+        places = re.finditer(rf"(?m)^[\"# ]*{re.escape(first)}\b.*$", self.body) if first else []
+        for match in places:
+            row = next(csv.reader([match[0].lstrip("# ")], delimiter=self.layout.delimiter), [])
+            if self._is_header(row):
+                yield [name.strip() for name in row if name.strip()]
+
+    def _is_header(self, row: list[str]) -> bool:
+        return (
+            bool(row)
+            and row[0].strip(" #") == self.layout.names[0]
+            and not any(number_of(cell) is not None for cell in row)
+        )
+
+    def __iter__(self) -> Iterator[list[str]]:
+        commas = self.layout.decimal_commas
+        order: list[int] | None = None  # of the columns since the last header, where it changed
+        with _wide_cells():
+            for row in csv.reader(io.StringIO(self.body), delimiter=self.layout.delimiter):
+                if not row or (row[0].startswith("#") and not self._is_header(row)):
+                    continue
+                if self._is_header(row):
+                    header = [name.strip() for name in row]
+                    same = header[: len(self.layout.names)] == self.names[: len(header)]
+                    order = None if same else [self.names.index(n) if n else -1 for n in header]
+                    continue
+                cells = [_plain_number(cell, True) for cell in row] if commas else row
+                yield cells if order is None else self._ordered(cells, order)
+
+    def _ordered(self, cells: list[str], order: list[int]) -> list[str]:
+        row = [""] * len(self.names)
+        for place, cell in zip(order, cells, strict=False):
+            if place >= 0:
+                row[place] = cell
+        return row
+
+
+def _charts(table: Table, stem: str) -> list[tuple[str, Table]]:
+    """The table itself, or that of each run where it is the download of a chart."""
+    names = list(table.columns)
+    axes = [n for n in names if " ".join(naming.words_of(n)) in _CHART_AXES]
+    if {" ".join(naming.words_of(n)) for n in names} == {"wall time", "step", "value"}:
+        tag = stem.rpartition("-tag-")[2]
+        columns = {tag if n.lower() == "value" else n: c for n, c in table.columns.items()}
+        return [(stem, Table(columns, table.labels))]
+    parts = {n: _CHART.fullmatch(n) for n in names if n not in axes}
+    edges = {n for n, part in parts.items() if part and part["edge"]}
+    if not axes or not edges:
+        return [(stem, table)]
+    runs: dict[str, Table] = {}
+    for name, part in parts.items():
+        if part and name not in edges and not naming.is_step(part["metric"]):
+            own = runs.setdefault(part["run"], Table({n: table.columns[n] for n in axes}))
+            own.columns[part["metric"]] = table.columns[name]
+    return list(runs.items()) or [(stem, table)]
+
+
+def _plain_number(cell: str, commas: bool) -> str:
+    return cell.replace(",", ".") if commas and _DECIMAL_COMMA.fullmatch(cell) else cell
+
+
+def _comment(line: str) -> bool:
+    return not line.strip() or line.startswith("#")
+
+
+@contextmanager
+def _wide_cells() -> Iterator[None]:
+    """The csv module's limit on a cell, raised while a table is read."""
+    before = csv.field_size_limit(WIDEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+csv_table = Source(SOURCE, knows, read, rank=1)
