@@ -11,9 +11,9 @@ import click
 
 from unstuck import catalog
 from unstuck.cli_case import case_group
-from unstuck.cli_options import ScriptCommand, numbered, report_options, show, status_of
+from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
+from unstuck.cli_options import ScriptCommand, report_options, show, status_of
 from unstuck.diagnose import diagnose
-from unstuck.load import load_all
 from unstuck.records import Scalar
 from unstuck.source import UnreadableRunError
 
@@ -68,48 +68,10 @@ def run_command(
     sys.exit(status or status_of(diagnosis, fail_on))
 
 
-@main.command(name="diagnose")
-@click.argument("path", type=click.Path(path_type=Path))
-@report_options
-def diagnose_command(
-    path: Path, html_file: Path | None, json_file: Path | None, fail_on: str | None
-) -> None:
-    """Diagnose the run recorded at PATH."""
-    runs = load_all(path)
-    worst = 0
-    for i, run in enumerate(runs):
-        if len(runs) > 1:
-            click.echo(f"{run.name}:" if i == 0 else f"\n{run.name}:")
-        diagnosis = diagnose(run)
-        show(
-            diagnosis,
-            numbered(html_file, i, len(runs)),
-            numbered(json_file, i, len(runs)),
-            command=f"unstuck diagnose {path}",
-        )
-        worst = max(worst, status_of(diagnosis, fail_on))
-    sys.exit(worst)
-
-
-@main.command(name="series")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def series_command(path: Path, as_json: bool) -> None:
-    """Print every series of the run at PATH, and how it was read."""
-    from unstuck.report import as_json as report_json
-    from unstuck.report import terminal
-
-    for run in load_all(path):
-        if as_json:
-            click.echo(report_json.series_dumps(run))
-        else:
-            terminal.print_series(run)
-
-
 @main.command(name="explain")
 @click.argument("code")
 def explain_command(code: str) -> None:
-    """Show the page of a pathology (a code such as COL004, or its name), remedy or probe."""
+    """Show the page of a pathology (a code such as COL004, or its name), remedy or log format."""
     from unstuck.report.explain import print_explain
 
     for detector in catalog.detectors():
@@ -120,8 +82,14 @@ def explain_command(code: str) -> None:
         if code.lower() == remedy.name:
             print_explain(remedy.page)
             return
+    for source in catalog.sources():
+        if code.lower() == source.name:
+            print_explain(source.page)
+            return
     codes = ", ".join(d.code for d in catalog.detectors())
-    raise click.ClickException(f"no pathology or remedy is called {code!r}; codes: {codes}")
+    raise click.ClickException(
+        f"no pathology, remedy or log format is called {code!r}; codes: {codes}"
+    )
 
 
 @main.command(name="trial")
@@ -158,7 +126,8 @@ def _pairs(changes: tuple[str, ...]) -> dict[str, Scalar]:
     return found
 
 
-main.add_command(case_group)
+for command in (diagnose_command, series_command, sources_command, watch_command, case_group):
+    main.add_command(command)
 
 
 def entry() -> None:

@@ -64,9 +64,3 @@ def show(
 def status_of(diagnosis: Diagnosis, fail_on: str | None) -> int:
     severity = next((s for s in SEVERITIES if s == fail_on), None)
     return 1 if severity and diagnosis.at_least(severity) else 0
-
-
-def numbered(file: Path | None, index: int, count: int) -> Path | None:
-    if file is None or count == 1:
-        return file
-    return file.with_stem(f"{file.stem}-{index + 1}")

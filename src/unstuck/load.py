@@ -46,6 +46,9 @@ def load_all(path: str | Path, roles: Mapping[str, str] | None = None) -> list[R
     if not runs and errors:
         more = f" (and {len(errors) - 1} more like it)" if len(errors) > 1 else ""
         raise UnreadableRunError(errors[0] + more)
+    for name in roles or ():
+        if not any(name in run.series or name in run.facts.values() for run in runs):
+            raise ValueError(f"{path} has no series {name!r}; `unstuck series {path}` lists them")
     return runs
 
 
@@ -54,8 +57,7 @@ def read(place: Place, roles: Mapping[str, str] | None = None) -> list[Run]:
     runs = place.source.read(place.path)
     if place.name:
         runs = [
-            replace(r, name=f"{place.name}/{r.name}" if len(runs) > 1 else place.name)
-            for r in runs
+            replace(r, name=f"{place.name}/{r.name}" if len(runs) > 1 else place.name) for r in runs
         ]
     return [with_roles(run, roles) for run in runs] if roles else runs
 

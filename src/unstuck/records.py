@@ -176,12 +176,25 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """A finding that somebody knows of and lives with, and why."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found in a run, likeliest root cause first, and what could not be looked for."""
+    """What was found in a run, likeliest root cause first, and what could not be looked for.
+
+    `accepted` findings raise no alarm; `ignored` are the codes nobody wanted to hear of.
+    """
 
     run: Run
     causes: tuple[Cause, ...]
     unchecked: tuple[Unchecked, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -57,18 +57,13 @@ def assembled(
 def with_roles(run: Run, said: Mapping[str, str]) -> Run:
     """The run with some series read in another role than their names suggest.
 
-    Keys of `said` are names as in the log or as in the glossary. Raises ValueError for a name the
-    run does not have.
+    Keys of `said` are names as in the log or as in the glossary; names the run does not have
+    change nothing.
     """
     logged = {name: str(run.facts.get(f"{LOGGED}{name}", name)) for name in run.series}
     raws = {raw: name for name, raw in logged.items()}
-    unknown = set(said) - set(raws) - set(run.series)
-    if unknown:
-        raise ValueError(
-            f"{run.name} has no series {', '.join(sorted(unknown))}; "
-            "`unstuck series PATH` lists them"
-        )
     wanted = {logged.get(key, key): role for key, role in said.items()}
+    wanted = {raw: role for raw, role in wanted.items() if raw in raws}
     if (
         f"{LOGGED}{next(iter(run.series), '')}" not in run.facts
     ):  # watched: names are the glossary's

@@ -42,6 +42,10 @@ def to_dict(diagnosis: Diagnosis, trial: Trial | None = None) -> Json:
             for c in diagnosis.causes
         ],
         "unchecked": [_unchecked(u) for u in diagnosis.unchecked],
+        "accepted": [
+            {**_finding(a.finding), "reason": _text(a.reason)} for a in diagnosis.accepted
+        ],
+        "ignored": list(diagnosis.ignored),
         "trial": _trial(trial) if trial else None,
     }
 
@@ -72,16 +76,17 @@ def _run(run: Run) -> Json:
         "name": _text(run.name),
         "last_step": run.last_step,
         "recipe": _scalars(run.recipe),
-        "facts": _scalars(run.facts),
-        "series": [_series(s, run.roles.get(n, "")) for n, s in sorted(run.series.items())],
+        "facts": _scalars(story.known(run.facts)),
+        "series": [_series(run, series) for _, series in sorted(run.series.items())],
     }
 
 
-def _series(series: Series, role: str) -> Json:
+def _series(run: Run, series: Series) -> Json:
     ends = [_number(series.value[i]) for i in (0, -1)] if len(series) else [None, None]
     return {
         "name": _text(series.name),
-        "role": _text(role),
+        "logged": _text(story.logged_as(run, series.name)),
+        "role": _text(run.roles.get(series.name, "")),
         "unit": story.unit_of(series.name),
         "count": len(series),
         "first": ends[0],

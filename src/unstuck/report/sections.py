@@ -191,7 +191,7 @@ def recipe(run: Run) -> dict[str, str]:
 def other_facts(run: Run) -> dict[str, tuple[str, str]]:
     """Name -> (value, meaning) of what was measured once, environment left out."""
     told = {}
-    for name, value in sorted(run.facts.items())[:MOST_ROWS]:
+    for name, value in sorted(story.known(run.facts).items())[:MOST_ROWS]:
         if not name.startswith(("environment/", "exit/")):
             entry = meaning_of(name)
             count = isinstance(value, int) and not isinstance(value, bool)

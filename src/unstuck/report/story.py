@@ -1,10 +1,21 @@
 """A diagnosis in the order it is told, the same in the terminal and in HTML."""
 
 import math
+from collections.abc import Mapping
 from functools import cache
 
 from unstuck import catalog
-from unstuck.records import Diagnosis, Evidence, Finding, Recipe, Run, Treatment, Trial, Verdict
+from unstuck.records import (
+    Diagnosis,
+    Evidence,
+    Finding,
+    Recipe,
+    Run,
+    Scalar,
+    Treatment,
+    Trial,
+    Verdict,
+)
 from unstuck.report.text import clean, counted, number, scalar
 from unstuck.vocabulary import meaning_of
 
@@ -52,10 +63,37 @@ def claim(evidence: Evidence) -> str:
 
 
 def checked(diagnosis: Diagnosis) -> str:
-    """How many pathologies were looked for, and how many could not be."""
-    missed = len({u.code for u in diagnosis.unchecked})
-    looked = counted(len(names()) - missed, "pathology", "pathologies")
-    return f"{looked} looked for, {missed} not checked"
+    """How many pathologies were looked for, how many could not be, how many nobody asked for."""
+    missed, ignored = len({u.code for u in diagnosis.unchecked}), len(diagnosis.ignored)
+    looked = counted(len(names()) - missed - ignored, "pathology", "pathologies")
+    told = f"{looked} looked for, {missed} not checked"
+    return f"{told}, {ignored} ignored" if ignored else told
+
+
+def accepted(diagnosis: Diagnosis) -> list[str]:
+    """The findings that somebody has accepted, each with the reason given."""
+    return [f"{headline(a.finding)} ({clean(a.reason)})" for a in diagnosis.accepted]
+
+
+def logged_as(run: Run, name: str) -> str:
+    """The name a series has in its log, where that differs."""
+    logged = str(run.facts.get(f"logged/{name}", name))
+    return "" if logged == name else logged
+
+
+def read_as(run: Run) -> str:
+    """How a log was understood: its format, what a step is, what was left out."""
+    source, unit = run.facts.get("source/format"), run.facts.get("step/unit", "step")
+    if source is None:
+        return ""
+    told = f"read as {clean(source)}, a step is one {clean(unit)}"
+    remark = run.facts.get("source/remark")
+    return f"{told}; {clean(remark)}" if remark else told
+
+
+def known(facts: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The facts about a run; those about its log's names are told beside the series."""
+    return {n: v for n, v in facts.items() if not n.startswith("logged/")}
 
 
 def unchecked_groups(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], list[str]]]:

@@ -1,7 +1,7 @@
 """A diagnosis in the terminal: readable without colour, at 80 columns, and through a pipe."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import StringIO
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from unstuck.report import story
 from unstuck.report.explain import print_explain
 from unstuck.report.text import NAME_LENGTH, clean, counted, number
 
-__all__ = ["print_diagnosis", "print_explain", "print_series", "print_trial"]
+__all__ = ["print_diagnosis", "print_explain", "print_series", "print_table", "print_trial"]
 
 STYLES = {
     "error": "bold red",
@@ -47,7 +47,31 @@ def print_diagnosis(
         out.print()
         _print(out, checked[0].upper() + checked[1:])
     _print_unchecked(out, diagnosis)
+    for line in story.accepted(diagnosis):
+        _print(out, f"accepted: {line}", 2, "dim")
     _print_treatments(out, treatments, diagnosis.run)
+
+
+def print_news(diagnosis: Diagnosis, finding: Finding, console: Console | None = None) -> None:
+    """One finding as it comes up in a run that goes on: when, which run, what."""
+    out = console or Console(highlight=False)
+    at = f"step {diagnosis.run.last_step:,}"
+    name = clean(diagnosis.run.name, 40)
+    style = STYLES.get(finding.severity, "")
+    line = Text.assemble(
+        (f"{name}, {at}: ", "dim"), (finding.severity, style), " ", story.headline(finding)
+    )
+    _print(out, line)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    """A bar on standard error; the value is called with how many more are done."""
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def print_trial(trial: Trial, console: Console | None = None) -> None:
@@ -60,7 +84,7 @@ def print_trial(trial: Trial, console: Console | None = None) -> None:
     pairs = {v.pairs for v in trial.verdicts}
     _print(out, _terms(trial, pairs), style="dim")
     out.print()
-    _print_table(out, _verdicts(trial, pairs))
+    print_table(out, *_verdicts(trial, pairs))
     for verdict in trial.verdicts:
         if remark := story.remark(verdict):
             _print(out, f"{clean(verdict.treatment.name)}: {remark}", 2)
@@ -80,7 +104,7 @@ def _terms(trial: Trial, pairs: set[int]) -> str:
     return told
 
 
-def _verdicts(trial: Trial, pairs: set[int]) -> Table:
+def _verdicts(trial: Trial, pairs: set[int]) -> tuple[list[str], list[list[Text]], list[int]]:
     """The number of pairs has a column only where it differs: 80 columns are few."""
     found = clean(trial.plan.finding, 20) or "finding"
     head = ["treatment", "effect", "interval", "verdict", found]
@@ -88,7 +112,7 @@ def _verdicts(trial: Trial, pairs: set[int]) -> Table:
     if len(pairs) > 1:
         head.insert(3, "pairs")
         numbers.append(3)
-    table = _table(*head, numbers=numbers)
+    rows = []
     for verdict in trial.verdicts:
         row = [
             Text(clean(verdict.treatment.name)),
@@ -99,26 +123,26 @@ def _verdicts(trial: Trial, pairs: set[int]) -> Table:
         ]
         if len(pairs) > 1:
             row.insert(3, Text(str(verdict.pairs)))
-        table.add_row(*row)
-    return table
+        rows.append(row)
+    return head, rows, numbers
 
 
 def print_series(run: Run, console: Console | None = None) -> None:
-    """Every series with its role, unit, count, first and last value."""
+    """How a log was understood: every series with the log's name for it, its role and its ends."""
     out = console or Console(highlight=False)
-    table = _table("series", "role", "unit", "count", "first", "last", numbers=(3, 4, 5))
+    logged = {name: story.logged_as(run, name) for name in run.series}
+    renamed = any(logged.values())
+    head = ["series", *(["logged as"] if renamed else []), "role", "unit"]
+    rows = []
     for name, series in sorted(run.series.items()):
-        first, last = (series.value[0], series.value[-1]) if len(series) else (math.nan, math.nan)
-        table.add_row(
-            Text(clean(name)),
-            Text(clean(run.roles.get(name, ""), 30)),
-            Text(story.unit_of(name)),
-            Text(f"{len(series):,}"),
-            Text(number(first) if len(series) else ""),
-            Text(number(last) if len(series) else ""),
-        )
-    _print_table(out, table)
-    _print(out, f"{counted(len(run.series), 'series', 'series')}, last step {run.last_step:,}")
+        ends = [number(series.value[i]) for i in (0, -1)] if len(series) else ["", ""]
+        cells = [clean(name), *([clean(logged[name], 60)] if renamed else [])]
+        cells += [clean(run.roles.get(name, ""), 30), story.unit_of(name), f"{len(series):,}"]
+        rows.append([Text(cell) for cell in (*cells, *ends)])
+    count = len(head)
+    print_table(out, [*head, "count", "first", "last"], rows, range(count, count + 3))
+    told = f"{counted(len(run.series), 'series', 'series')}, last step {run.last_step:,}"
+    _print(out, "; ".join(filter(None, (told, story.read_as(run)))))
 
 
 def _print_finding(out: Console, finding: Finding, indent: int = 0, evidence: bool = True) -> None:
@@ -149,30 +173,31 @@ def _print_treatments(out: Console, treatments: Iterable[Treatment], run: Run) -
         _print(out, f"expected: {clean(treatment.expectation, 500)}", 4, "dim")
 
 
-def _table(*columns: str, numbers: Sequence[int]) -> Table:
-    """Columns parted by spaces alone: a box would be garbage in a pipe."""
+def print_table(
+    out: Console, columns: Sequence[str], rows: Iterable[Sequence[Text]], numbers: Sequence[int]
+) -> None:
+    """Columns parted by spaces alone: a box would be garbage in a pipe, where rows stay one line.
+
+    `numbers` are the columns set to the right.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for i, column in enumerate(columns):
-        number_like = i in numbers
         table.add_column(
             Text(column),
-            justify="right" if number_like else "left",
-            no_wrap=i > 0,
+            justify="right" if i in numbers else "left",
+            no_wrap=0 < i < len(columns) - 1,
             overflow="fold",
         )
-    return table
-
-
-def _print_table(out: Console, table: Table) -> None:
-    """In a pipe every row stays one line, however long its name."""
+    for row in rows:
+        table.add_row(*row)
     if out.is_terminal:
         out.print(table)
         return
     wide = Console(file=StringIO(), width=8 * NAME_LENGTH)
-    with wide.capture() as rows:
+    with wide.capture() as lines:
         wide.print(table)
-    for row in rows.get().splitlines():
-        out.print(Text(row.rstrip()), soft_wrap=True)
+    for line in lines.get().splitlines():
+        out.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def _print(out: Console, line: str | Text, indent: int = 0, style: str = "") -> None:
