@@ -55,8 +55,11 @@ class EventLog:
     def scalars(self) -> dict[str, Readings]:
         """The readings of every scalar; those a restart has made void are left out."""
         dubious = self._tensors - self._scalars
+        first = {tag: min(int(p[0][0]) for p in pieces) for tag, pieces in self.pieces.items()}
         return {
-            tag: self._joined(pieces) for tag, pieces in self.pieces.items() if tag not in dubious
+            tag: self._joined(self.pieces[tag])
+            for tag in sorted(self.pieces, key=first.__getitem__)
+            if tag not in dubious
         }
 
     def _joined(self, pieces: Sequence[tuple[Ints, Ints, Floats, Floats]]) -> Readings:
