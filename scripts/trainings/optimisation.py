@@ -1,0 +1,73 @@
+"""Optimisers with the wrong steps: spikes, surprising starts, no warm-up, clipping, slow rates."""
+
+import random
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from trainings import healthy, sick
+from trainings.digits import batches, perceptron
+
+
+def step(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def now_and_then(share: float, steps: int, seed: int = 5) -> set[int]:
+    """Steps at random, each the first of two in a row."""
+    chance = random.Random(seed)
+    return {s + i for s in range(steps) if chance.random() < share for i in (0, 1)}
+
+
+@sick("OPT005")
+def some_batches_in_other_units():
+    """Every now and then two batches whose pixels were not divided by their range."""
+    model = perceptron()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    odd = now_and_then(0.015, 800)
+    for t, (x, y) in enumerate(batches(32, 800)):
+        step(optimizer, F.cross_entropy(model(x * (100.0 if t in odd else 1.0)), y))
+
+
+@sick("OPT005")
+def slips_in_the_targets():
+    """A regression in which a value is now and then typed without its decimal point."""
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    odd = now_and_then(0.015, 800)
+    for t, (x, _) in enumerate(batches(32, 800)):
+        target = 4 * x.mean(1) + 0.2 * torch.randn(len(x))
+        target[0] *= 10.0 if t in odd else 1.0
+        step(optimizer, F.mse_loss(model(x).squeeze(1), target))
+
+
+@healthy
+def samples_of_heavy_tails():
+    """A regression whose targets have noise with heavy tails (Student, 3 degrees of freedom)."""
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    noise = torch.distributions.StudentT(3.0)
+    for x, _ in batches(8, 1000):
+        target = 4 * x.mean(1) + 0.2 * noise.sample((len(x),))
+        step(optimizer, F.mse_loss(model(x).squeeze(1), target))
+
+
+@healthy
+def one_sample_at_a_time():
+    model = perceptron()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for x, y in batches(1, 1500):
+        step(optimizer, F.cross_entropy(model(x), y))
+
+
+@healthy
+def harder_pictures_by_stages():
+    """A curriculum: less and less light, from one stage to the next."""
+    model = perceptron()
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for t, (x, y) in enumerate(batches(32, 1000)):
+        noise = 0.3 * (t // 200) * torch.randn_like(x)
+        step(optimizer, F.cross_entropy(model(x + noise), y))
