@@ -1,0 +1,129 @@
+"""What people call their series, program by program, and what becomes of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unstuck.naming import ROLES, is_epoch, is_step, is_wall, named, words_of
+from unstuck.vocabulary import meaning_of
+
+PROGRAMS = {
+    "keras": {
+        "loss": ("loss/loss", "loss"),
+        "val_loss": ("metric/val/loss", "validation"),
+        "accuracy": ("metric/train/accuracy", "training"),
+        "learning_rate": ("lr/all", "learning-rate"),
+    },
+    "transformers": {
+        "loss": ("loss/loss", "loss"),
+        "eval_loss": ("metric/val/loss", "validation"),
+        "grad_norm": ("grad_norm/all", "gradient-norm"),
+        "eval_runtime": ("other/runtime", "other"),
+        "eval_samples_per_second": ("other/samples_per_second", "other"),
+        "total_flos": ("other/total_flos", "other"),
+    },
+    "torch's dcgan": {
+        "Loss_D": ("loss/Loss_D", "discriminator"),
+        "Loss_G": ("loss/Loss_G", "generator"),
+        "D(x)": ("other/D(x)", "other"),
+    },
+    "pix2pix": {
+        "G_GAN": ("loss/G_GAN", "generator"),
+        "D_real": ("loss/D_real", "discriminator"),
+        "D_fake": ("loss/D_fake", "discriminator"),
+        "time": ("other/time", "other"),
+    },
+    "cyclegan": {
+        "D_A": ("loss/D_A", "discriminator"),
+        "G_A": ("loss/G_A", "generator"),
+        "cycle_A": ("term/generator/cycle_A", "reconstruction"),
+        "idt_A": ("term/generator/idt_A", "reconstruction"),
+    },
+    "a font gan": {
+        "d_loss": ("loss/d_loss", "discriminator"),
+        "g_loss": ("loss/g_loss", "generator"),
+        "category_loss": ("term/g_loss/category_loss", "term"),
+        "cheat_loss": ("term/g_loss/cheat_loss", "adversarial"),
+        "const_loss": ("term/g_loss/const_loss", "reconstruction"),
+        "l1_loss": ("term/g_loss/l1_loss", "reconstruction"),
+    },
+    "ultralytics": {
+        "train/box_loss": ("loss/box_loss", "loss"),
+        "val/box_loss": ("metric/val/box_loss", "validation"),
+        "lr/pg0": ("lr/pg0", "learning-rate"),
+    },
+    "a vae": {
+        "loss": ("loss/loss", "loss"),
+        "kl_loss": ("term/loss/kl_loss", "regulariser"),
+        "recon_loss": ("term/loss/recon_loss", "reconstruction"),
+        "avg_loss": ("other/avg_loss", "other"),
+    },
+    "fairseq": {
+        "gnorm": ("grad_norm/all", "gradient-norm"),
+        "loss_scale": ("loss_scale/all", "loss-scale"),
+        "ppl": ("metric/train/ppl", "training"),
+    },
+    "reinforcement": {
+        "train/policy_gradient_loss": ("term/loss/policy_gradient_loss", "term"),
+        "train/entropy_loss": ("term/loss/entropy_loss", "regulariser"),
+        "train/loss": ("loss/loss", "loss"),
+    },
+    "by hand": {
+        "trainloss": ("loss/loss", "loss"),
+        "Validation Loss": ("metric/val/Loss", "validation"),
+        "Test Acc": ("metric/val/Acc", "validation"),
+        "dt": ("seconds/step", "step-time"),
+    },
+    "errors of a game": {
+        "errD": ("loss/errD", "discriminator"),
+        "errG": ("loss/errG", "generator"),
+    },
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_names_of_real_programs(program):
+    told = PROGRAMS[program]
+    assert {raw: (n.name, n.role) for raw, n in named(told).items()} == told
+
+
+def test_a_regulariser_without_a_total_is_no_loss_that_must_fall():
+    assert named(["kl_loss", "ce_loss"])["kl_loss"].name == "term/loss/kl_loss"
+
+
+def test_an_objective_that_may_be_meant_to_rise_is_not_taken_for_a_loss():
+    assert {n.role for n in named(["elbo", "objective"]).values()} == {"other"}
+
+
+def test_two_names_for_one_thing_keep_two_series():
+    names = [n.name for n in named(["val_acc", "test_acc", "val/acc", "eval.acc"]).values()]
+    assert len(set(names)) == 4 and names[0] == "metric/val/acc"
+
+
+def test_what_is_said_counts_more_than_words():
+    said = named(["score", "loss"], {"score": "validation"})["score"]
+    assert (said.name, said.role) == ("metric/val/score", "validation")
+    assert named(["my_d", "my_g"], {"my_d": "discriminator"})["my_d"].name == "loss/my_d"
+
+
+@pytest.mark.parametrize("raw", ["step", "global_step", "Iteration", "trainer/global_step", "it"])
+def test_columns_that_number_steps(raw):
+    assert is_step(raw) and not is_epoch(raw)
+
+
+def test_columns_of_epochs_and_of_time():
+    assert is_epoch("Epoch") and is_epoch("trainer/epoch") and not is_step("epoch")
+    assert is_wall("Wall time") and is_wall("_timestamp") and not is_wall("time")
+
+
+def test_words_are_taken_apart_at_case_and_at_what_is_glued():
+    assert words_of("metrics/mAP50-95(B)") == ("metrics", "map50", "95", "b")
+    assert words_of("valLoss") == ("val", "loss") == words_of("valloss")
+
+
+@given(st.lists(st.text(max_size=40), max_size=12))
+def test_any_names_become_distinct_names_of_the_glossary(raws):
+    found = named(raws)
+    names = [n.name for n in found.values()]
+    assert set(found) == set(raws) and len(set(names)) == len(names)
+    assert all(meaning_of(n.name) and n.role in ROLES for n in found.values())
