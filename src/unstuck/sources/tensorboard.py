@@ -47,7 +47,7 @@ everything else counts epochs. Numbers that were stored as 32-bit floats have th
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,6 +81,9 @@ class Folder:
     is_trial: bool = False  # written by add_hparams
 
 
+Names = Callable[[str, Folder], dict[str, str] | None]
+
+
 def knows(path: Path) -> bool:
     """Whether a path is an event file or the directory of a run."""
     if not path.is_dir():
@@ -100,12 +103,10 @@ def read(path: Path) -> list[Run]:
     if not path.is_dir():
         return [_run(path.resolve().parent.name, path, _folder(path.parent, [path]))]
     found = {folder: _folder(folder, files) for folder, files in _all_below(path)}
+    _joined(path, found, _by_add)
     above_splits = {f.parent for f in found if f != path and f.name.lower() in SPLITS}
     found |= {f: Folder(recipe=_beside(f)) for f in above_splits - set(found) if knows(f)}
-    for folder in sorted(found, key=lambda f: (-len(f.parts), f)):
-        above = next((p for p in folder.parents if p in found), None) if folder != path else None
-        if above is not None and _belongs(folder, found[folder], above, found[above]):
-            del found[folder]
+    _joined(path, found, _by_split)
     runs: list[Run] = []
     errors: list[UnreadableRunError] = []
     for folder, it in sorted(found.items()):
@@ -119,24 +120,37 @@ def read(path: Path) -> list[Run]:
     return runs
 
 
-def _belongs(folder: Path, it: Folder, above: Path, owner: Folder) -> bool:
-    """Give what lies in a directory to the run above where it belongs to it."""
-    place = folder.relative_to(above).as_posix()
-    names: dict[str, str] = {}
-    if len(it.series) == 1:  # perhaps written by add_scalars
+def _joined(top: Path, found: dict[Path, Folder], names_of: Names) -> None:
+    """Give what lies in a directory to the run above it where it belongs to that."""
+    for folder in sorted(found, key=lambda f: (-len(f.parts), f)):
+        above = next((p for p in folder.parents if p in found), None) if folder != top else None
+        if above is None:
+            continue
+        it, owner = found[folder], found[above]
+        place = folder.relative_to(above).as_posix()
+        names = names_of(place, it)
+        if names is None:
+            continue
+        for tag, name in names.items():
+            owner.series[f"{place}/{tag}" if name in owner.series else name] = it.series[tag]
+        owner.recipe |= it.recipe
+        owner.remarks += it.remarks
+        del found[folder]
+
+
+def _by_add(place: str, it: Folder) -> dict[str, str] | None:
+    """The names of what add_scalars wrote; none for add_hparams; None where neither wrote."""
+    if len(it.series) == 1:
         (tag,) = it.series
         for start in (f"{tag.replace('/', '_')}_", f"{tag}/"):
             if place.startswith(start) and len(place) > len(start):
-                names = {tag: f"{tag}/{place.removeprefix(start)}"}
-    if not names and place.lower() in SPLITS:
-        names = {tag: f"{place}/{tag}" for tag in it.series}
-    if not names and not (it.is_trial and all(r.step.size < 2 for r in it.series.values())):
-        return False
-    for tag, name in names.items():
-        owner.series[f"{place}/{tag}" if name in owner.series else name] = it.series[tag]
-    owner.recipe |= it.recipe
-    owner.remarks += it.remarks
-    return True
+                return {tag: f"{tag}/{place.removeprefix(start)}"}
+    alone = it.is_trial and all(r.step.size < 2 for r in it.series.values())
+    return {} if alone else None
+
+
+def _by_split(place: str, it: Folder) -> dict[str, str] | None:
+    return {tag: f"{place}/{tag}" for tag in it.series} if place.lower() in SPLITS else None
 
 
 def _run(name: str, place: Path, it: Folder) -> Run:
