@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+LIGHT ?= .venv-light
 # A plain `torch` pulls gigabytes of CUDA where there is no GPU; give TORCH=torch to have them.
 TORCH ?= torch==2.13.0
 SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check bench course study-contrast study-demo docs screenshot corpus clean
+.PHONY: demo test check light bench fuzz matrix course study-contrast study-demo docs screenshot \
+  corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
 	@if [ -e demo/report.html ]; then rm -r demo; fi
@@ -23,7 +25,13 @@ check: $(VENV)/.dev  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## the cost of being watched; the judge's error rates
+light: $(LIGHT)/.done  ## logs are read and diagnosed where torch is not installed
+	$(LIGHT)/bin/python scripts/check_without_torch.py
+
+bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading speed, the cost of being watched, error rates
+	$(LIGHT)/bin/python bench/start.py
+	$(BIN)/python bench/many_runs.py
+	$(BIN)/python bench/read_tensorboard.py
 	$(BIN)/python bench/watch_overhead.py
 	$(BIN)/python scripts/simulate_trials.py
 
@@ -32,6 +40,12 @@ study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 mi
 
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py
+
+fuzz: $(VENV)/.dev  ## 10,000 damaged logs of every format
+	$(BIN)/python scripts/fuzz_sources.py
+
+matrix: $(VENV)/.dev  ## write tests/quality/matrix.tsv anew: what is found in every recorded run
+	cd tests/quality && ../../$(BIN)/python test_corpus.py
 
 course: $(VENV)/.dev  ## train the whole course, healthy and sick, 5 seeds each; write docs/course.md
 	$(BIN)/python scripts/course.py --page
@@ -57,5 +71,11 @@ $(VENV)/.%: pyproject.toml $(VENV)/.torch
 	$(BIN)/pip install --quiet --editable ".[$*]"
 	@touch $@
 
+$(LIGHT)/.done: pyproject.toml
+	$(PYTHON) -m venv $(LIGHT)
+	$(LIGHT)/bin/pip install --quiet --upgrade pip
+	$(LIGHT)/bin/pip install --quiet --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo runs site build
+	rm -rf $(VENV) $(LIGHT) demo runs site build
