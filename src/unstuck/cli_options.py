@@ -51,13 +51,17 @@ def show(
 ) -> None:
     from rich.console import Console
 
-    from unstuck.report import as_json, html, terminal
+    from unstuck.report import terminal
 
     treatments = prescribe(diagnosis)
     terminal.print_diagnosis(diagnosis, Console(stderr=to_stderr, highlight=False), treatments)
     if html_file:
+        from unstuck.report import html
+
         html.write(html_file, diagnosis, treatments=treatments, command=command)
     if json_file:
+        from unstuck.report import as_json
+
         as_json.write(json_file, diagnosis)
 
 

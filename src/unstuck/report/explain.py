@@ -3,7 +3,6 @@
 import re
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.text import Text
 from rich.theme import Theme
 
@@ -16,6 +15,8 @@ def print_explain(page: str, console: Console | None = None) -> None:
     out = console or Console(highlight=False)
     page = page.strip()
     if out.is_terminal:
+        from rich.markdown import Markdown  # takes longer to import than all the rest here
+
         title, _, rest = page.partition("\n")
         out.print(Text(title, style="bold"))
         with out.use_theme(PLAIN):
