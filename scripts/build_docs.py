@@ -1,4 +1,4 @@
-"""Writes the generated pages of the site: detectors, remedies, probes, the glossary.
+"""Writes the generated pages of the site: detectors, remedies, probes, log formats, the glossary.
 
 python scripts/build_docs.py
 """
@@ -6,6 +6,7 @@ python scripts/build_docs.py
 from pathlib import Path
 
 from unstuck import catalog
+from unstuck.naming import ROLES
 from unstuck.report.explain import with_fences
 from unstuck.vocabulary import FACTS, SERIES, Entry
 
@@ -43,8 +44,14 @@ def main() -> None:
     for probe in catalog.probes():
         page("probes", probe.name, probe.page)
         rows.append(f"| [{probe.name}](probes/{probe.name}.md) | {', '.join(probe.facts)} |")
+    rows += ["\n# Log formats\n", "| name | what is read |", "|---|---|"]
+    for source in catalog.sources():
+        told = page("sources", source.name, source.page)
+        rows.append(f"| [{source.name}](sources/{source.name}.md) | {told} |")
     (OUT / "catalogue.md").write_text("\n".join(rows) + "\n")
     terms = ["# Glossary", "\n## Series\n", glossary(SERIES), "\n## Facts\n", glossary(FACTS)]
+    terms += ["\n## Roles\n", "| role | what such a series is |", "|---|---|"]
+    terms += [f"| {role} | {meaning} |" for role, meaning in ROLES.items()]
     (OUT / "glossary.md").write_text("\n".join(terms) + "\n")
     print(f"wrote {len(list(OUT.rglob('*.md')))} pages into {OUT.relative_to(DOCS.parent)}")
 
