@@ -70,7 +70,7 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Floats, Run, Series
-from unstuck.signals.games import ADVERSARIAL_TERM, discriminator_losses, generator_losses
+from unstuck.signals.games import adversaries, discriminator_losses
 from unstuck.signals.levels import FIRST, end_level, start_level
 from unstuck.signals.names import shown
 from unstuck.signals.spans import finite, last_span_beyond, length
@@ -87,7 +87,7 @@ CRITIC = re.compile(r"critic|wasserstein|wgan", re.IGNORECASE)  # near zero, it 
 
 @detector("ADV001", needs=("loss/*",), explains=("OPT003", "OPT004", "LOS001", "LOS002"))
 def saturated_discriminator(run: Run) -> Iterator[Finding]:
-    rivals = _against(run)
+    rivals = adversaries(run)
     for series in discriminator_losses(run):
         start, calm = _first(series, np.max), in_windows(series)
         if not start > 0 or end_level(series) < 0:
@@ -134,12 +134,3 @@ def _beaten(rival: Series) -> float:
 def _beaten_outright(rival: Series) -> float:
     """The level above which it has lost, whatever its start; a minimax loss is not above zero."""
     return BEATEN if end_level(rival) > 0 else -CERTAIN
-
-
-def _against(run: Run) -> list[Series]:
-    """What plays against the discriminators: adversarial terms, or else the generators' losses."""
-    found: list[Series] = []
-    for loss in generator_losses(run):
-        terms = run.matching(f"term/{loss.name.split('/', 1)[1]}/*")
-        found += [t for t in terms if ADVERSARIAL_TERM.search(t.name.rsplit("/", 1)[1])] or [loss]
-    return found

@@ -10,10 +10,11 @@ Three signs, from the first evaluation to the last:
 - a metric of the validation split equals that of the training split to all digits at `SAME` of the
   steps where both were read, with `DISTINCT` values or more among them: it is the same data;
 - an accuracy of the validation split is 1 (or 100) and never less, and began to be so when the
-  training loss still had `UNLEARNT` of its start left (which was above `GUESSING`, so that the model
-  knew nothing), of which it then lost all but `LEARNT`: the answers were compared with themselves;
-- a validation loss is less than `BELOW` of the training loss that follows it, and never more.
-  Dropout, augmentation and mixed labels do that to healthy runs, so this is an *info*.
+  training loss still had `UNLEARNT` of its start left (which was above `GUESSING`, so that the
+  model knew nothing), of which it then lost all but `LEARNT`: the answers themselves were judged;
+- a validation loss is less than `BELOW` of the training loss that follows it, and never more,
+  where the training loss is no sum of terms. Dropout, augmentation and mixed labels do that to
+  healthy runs, so this is an *info*.
 
 ## Example
 >>> from unstuck import Run
@@ -89,7 +90,7 @@ BELOW = 0.5  # times; with dropout of 0.5 healthy runs stayed above 0.6 (LOG.md)
 @detector("GEN004", needs=("metric/val/*",))
 def validation_leak(run: Run) -> Iterator[Finding]:
     for train, val in both_splits(run):
-        found = _same_split(train, val) or _far_below(train, val)
+        found = _same_split(train, val) or _far_below(run, train, val)
         if found:
             yield found
     for series in run.matching("metric/val/*"):
@@ -113,10 +114,12 @@ def _same_split(train: Series, val: Series) -> Finding | None:
     return _finding(val, message, Evidence(apart, "<", np.nextafter(0, 1), _span(apart)))
 
 
-def _far_below(train: Series, val: Series) -> Finding | None:
+def _far_below(run: Run, train: Series, val: Series) -> Finding | None:
     """A validation loss far below the training loss of the window that follows each reading."""
     calm, clean = in_windows(train), finite(val)
     if len(calm) < FIRST or len(clean) < FIRST or higher_is_better(val.name):
+        return None
+    if len(run.matching(train.name.replace("loss/", "term/", 1) + "/*")) > 1:
         return None
     after = calm.value[np.minimum(np.searchsorted(calm.step, clean.step) + 1, len(calm) - 1)]
     if not bool(np.all((clean.value < BELOW * after) & (clean.value > 0))):

@@ -76,6 +76,15 @@ def generator_losses(run: Run) -> list[Series]:
     return [s for s in run.matching("loss/*") if theirs and s.name not in theirs]
 
 
+def adversaries(run: Run) -> list[Series]:
+    """What plays against the discriminators: adversarial terms, or else the generators' losses."""
+    found: list[Series] = []
+    for loss in generator_losses(run):
+        terms = run.matching(f"term/{loss.name.split('/', 1)[1]}/*")
+        found += [t for t in terms if ADVERSARIAL_TERM.search(t.name.rsplit("/", 1)[1])] or [loss]
+    return found
+
+
 def lone_losses(run: Run) -> list[Series]:
     """The losses that are no part of a game and are therefore meant to fall, stage by stage."""
     if discriminator_losses(run) or is_reinforcement(run):

@@ -5,6 +5,7 @@ import numpy as np
 from unstuck.records import Series
 from unstuck.signals.spans import finite
 
+FEW = 10  # where each level must be sure: medians of 2 % noise over 30 readings are within 0.5 %
 WINDOWS = 40  # enough to place an onset to 2.5 % of a run, few enough for pairwise slopes
 
 
