@@ -116,7 +116,7 @@ def read(path: Path) -> list[Run]:
         except UnreadableRunError as error:
             errors.append(error)
     if not runs:
-        raise errors[0]
+        raise errors[0] if errors else UnreadableRunError(f"{path} holds no whole event file")
     return runs
 
 
