@@ -49,7 +49,7 @@ class EventLog:
                 damaged += self._add_rows(rows, which + self.records)
             self.records += block.start.size
         if damaged:
-            remarks.append(f"{damaged:,} damaged records were left out")
+            remarks.append(f"damaged records that were left out: {damaged:,}")
         self.remarks += [f"{file.name}: {remark}" for remark in remarks]
 
     def scalars(self) -> dict[str, Readings]:
