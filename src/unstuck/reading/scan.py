@@ -1,0 +1,97 @@
+"""Lines of a log -> for each shape of line, the numbers of all its lines."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unstuck.naming import is_epoch, is_step, named, words_of
+from unstuck.reading.fields import Shape, shape_of, shape_of_row, split_line
+from unstuck.reading.tables import LEARNING, is_log
+from unstuck.records import Floats
+
+MOST_SHAPES = 20_000  # templates of one log; a log has tens, and hostile text one a line
+LONGEST_HEADER = 1_000  # characters of a line that may be the header of a table
+WIDEST_HEADER = 60  # columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """The lines of one shape: where each stands in the log, and its numbers, one row a line."""
+
+    shape: Shape
+    place: NDArray[np.int64]
+    number: Floats
+
+
+@dataclass(slots=True)
+class _Gathered:
+    shape: Shape
+    place: list[int] = field(default_factory=list)
+    texts: list[list[str]] = field(default_factory=list)
+
+    def lines(self) -> Lines:
+        try:
+            number = np.array(self.texts, dtype=np.float64)
+        except ValueError:
+            plain = [[text.replace(",", "") for text in row] for row in self.texts]
+            number = np.array(plain, dtype=np.float64)
+        return Lines(self.shape, np.array(self.place, dtype=np.int64), number)
+
+
+def scanned(lines: Iterable[str]) -> list[Lines]:
+    """The shapes of a log that have a number with a name or a place in the training."""
+    found: dict[tuple[str, tuple[str, ...]], _Gathered | None] = {}
+    header: tuple[str, ...] = ()
+    for place, line in enumerate(lines):
+        if not line or line.isspace():
+            continue
+        template, texts = split_line(line)
+        if not texts:
+            header = _header(line) or header
+            continue
+        key = (template, header if header and not _has_words(template) else ())
+        group = found.get(key)
+        if group is None:
+            if key in found or len(found) >= MOST_SHAPES:
+                continue
+            shape = shape_of_row(template, header) if key[1] else None
+            shape = shape or shape_of(template)
+            if not (shape.fields or shape.counters):
+                found[key] = None
+                continue
+            group = found[key] = _Gathered(shape)
+        group.place.append(place)
+        group.texts.append(texts)
+    return [group.lines() for group in found.values() if group is not None]
+
+
+@lru_cache(maxsize=4_096)
+def learns(name: str) -> bool:
+    """Whether a name speaks of a loss, a metric or a learning rate."""
+    bare = " ".join(w for w in words_of(name) if w not in _SPLITS) or "-"
+    return next(iter(named([bare]).values())).role in LEARNING
+
+
+_SPLITS = {"train", "training", "val", "valid", "validation", "eval", "evaluation", "test", "dev"}
+
+
+@lru_cache(maxsize=4_096)
+def _has_words(template: str) -> bool:
+    return any(character.isalpha() for character in template)
+
+
+@lru_cache(maxsize=4_096)
+def _header(line: str) -> tuple[str, ...]:
+    """The columns named by a line without numbers, where a table may follow; else none."""
+    if len(line) > LONGEST_HEADER:
+        return ()
+    for bar in "│┃|":
+        line = line.replace(bar, " ")
+    words = tuple(line.split())
+    if not 2 <= len(words) <= WIDEST_HEADER:
+        return ()
+    axis = any(is_epoch(w) or is_step(w) for w in words)
+    return words if axis and is_log(words) and any(map(learns, words)) else ()

@@ -1,0 +1,150 @@
+"""text-log: what a training printed: plain text with numbers and their names.
+
+## What is read
+
+Any line that repeats with changing numbers, one of which is a loss, a metric or a learning rate:
+
+- `loss: 2.3`, `loss=2.3`, `loss 2.3`; `iter 100: loss 2.3, time 35.2ms, mfu 1.2%`
+- `step 500: train loss 2.1, val loss 2.2`
+- progress bars, each of their states: `37%|###7  | 370/1000 [00:10<00:17, 36.5it/s, loss=0.52]`,
+  `12/100 ━━━━ 5s 10ms/step - accuracy: 0.5 - loss: 1.2`
+- printed dictionaries: `{'loss': 0.53, 'learning_rate': 1e-05, 'epoch': 1.2}`
+- `Epoch: [ 3], [ 100/ 223] time: 512, d_loss: 0.0031, g_loss: 31.2`,
+  `Train Epoch: 1 [640/60000 (1%)] Loss: 1.23`, `Epoch: [0][10/196] Time 0.2 (0.3) Loss 2.3 (2.4)`,
+  `(epoch: 1, iters: 100, time: 0.2) G_GAN: 1.2`, `[0/5][50/1583] Loss_D: 0.9 Loss_G: 5.1`
+- `[10] train-logloss:0.5 eval-logloss:0.6`
+- tables of numbers below a line of names (`epoch train_loss valid_loss time`)
+
+with dates, levels and names of loggers in front or not. Steps are those the lines count: steps,
+else batches of epochs (with the length of an epoch where the lines tell it), else epochs, else the
+lines themselves. A validation belongs to the step of the training line before it; of a value with
+its running mean in brackets, training lines give the value and validations the mean.
+
+Where steps go back to where they began, another training starts, which is a run of its own; where
+they go back to the middle, a training was resumed, and what it wrote anew counts.
+
+Text may be UTF-8, UTF-16, GBK or Big5, with any line ends, colours and progress bars.
+
+## How it is recognised
+
+Text in which at least three lines have the same words around changing numbers, and in which these
+lines count something (an epoch, a step) or are most of the text. Prose, documents with an example
+of a log, source code and settings are none.
+
+## What is left out
+
+Lines that come once, warnings and tracebacks; the end of lines beyond 4,000 characters; a last line
+that does not end.
+
+## References
+
+- <https://tqdm.github.io/docs/tqdm/>
+- <https://keras.io/api/utils/python_utils/#progbar-class>
+- <https://github.com/pytorch/examples>
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from unstuck.reading.assemble import assembled
+from unstuck.reading.bounds import content, head
+from unstuck.reading.progress import readings_of
+from unstuck.reading.scan import Lines, learns, scanned
+from unstuck.reading.text import decoded, is_text, lines
+from unstuck.records import Run
+from unstuck.source import Source, UnreadableRunError
+
+SOURCE = "text-log"
+MOST = 250_000_000  # bytes of one log
+FEWEST = 3  # lines of one shape that make a log
+ENDS = 16_384  # bytes of the beginning and of the end that tell a log
+MOSTLY = 0.3  # share of the lines that a log which counts nothing has at least
+_CODE = re.compile(
+    r"(?:import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|@\w+|#include\b|function\b|return\b"
+    r"|if __name__|\}|public |private |const |let |var |fn |func )"
+)
+_FENCE = re.compile(r"\s*(?:```|~~~|\.\. code|#{1,6} \w|<\w+[ >])")
+_PROSE = re.compile(r"(?:[^\W\d]{2,}[,;']? ){7}")
+
+
+def knows(path: Path) -> bool:
+    """Whether a file is text that a training printed."""
+    start = head(path, ENDS)
+    if not is_text(start):
+        return False
+    try:
+        return is_log_text(lines(start + _tail(path)))
+    except (OSError, ValueError):
+        return False
+
+
+def read(path: Path) -> list[Run]:
+    """The runs in a log; UnreadableRunError where there is none."""
+    data = content(path, MOST)
+    found = lines(data)
+    facts = {}
+    if len(found) > FEWEST and not decoded(data[-4:]).endswith(("\n", "\r")):
+        found = found[:-1]
+        facts["source/remark"] = "the last line does not end and was left out"
+    starts, unit = readings_of(scanned(found))
+    if not starts:
+        raise UnreadableRunError(f"{path} is text without a loss, metric or rate that changes")
+    names = (
+        [path.stem] if len(starts) == 1 else [f"{path.stem} {i + 1}" for i in range(len(starts))]
+    )
+    return [
+        assembled(name, readings, SOURCE, facts=facts, unit=unit)
+        for name, readings in zip(names, starts, strict=True)
+    ]
+
+
+def is_log_text(text: list[str]) -> bool:
+    """Whether lines are those of a log, not of prose, a document, code or settings."""
+    text = [line for line in text if line and not line.isspace()]
+    telling = [group for group in scanned(text) if _tells(group)]
+    if not telling:
+        return False
+    share = sum(group.place.size for group in telling) / len(text)
+    if any(_FENCE.match(line) for line in text) or _reads_like_code(text):
+        return share > 0.5
+    prose = sum(bool(_PROSE.search(line[:400])) for line in text) / len(text)
+    counting = any(_counts(group) for group in telling)
+    return share > (MOSTLY if not counting else prose * 0.5)
+
+
+def _tells(group: Lines) -> bool:
+    """Whether lines repeat with another loss, metric or rate each time."""
+    if group.place.size < FEWEST:
+        return False
+    return any(
+        learns(field.name) and np.unique(group.number[:, field.number]).size > 1
+        for field in group.shape.fields
+    )
+
+
+def _counts(group: Lines) -> bool:
+    """Whether lines say where the training is, and it goes on."""
+    for counter in group.shape.counters:
+        change = np.diff(group.number[:, counter.number])
+        if np.any(change != 0) and np.mean(change >= 0) > 0.5:
+            return True
+    return False
+
+
+def _reads_like_code(text: list[str]) -> bool:
+    return sum(bool(_CODE.match(line)) for line in text) > max(2, 0.02 * len(text))
+
+
+def _tail(path: Path) -> bytes:
+    """The last bytes of a long file: a log may begin with much that is none."""
+    size = path.stat().st_size
+    if size <= 2 * ENDS:
+        return b""
+    with path.open("rb") as file:
+        file.seek(size - ENDS + size % 2)
+        return file.read(ENDS)
+
+
+text_log = Source(SOURCE, knows, read, rank=2)
