@@ -22,15 +22,15 @@ SERIES = (
     Entry(
         "loss/*",
         "the loss's own",
-        "value a backward pass started from, named after the expression in the script; the mean "
-        "over the micro-batches of one step",
-        "watch, every step",
+        "training loss: the value a backward pass started from, named after the expression in the "
+        "script; the mean over the micro-batches of one step",
+        "watch, every step; logs",
     ),
     Entry(
         "term/*/*",
         "the loss's own",
         "value of one term of a loss, before its weight: term/<loss>/<term>",
-        "watch, sampled",
+        "watch, sampled; logs",
     ),
     Entry(
         "weight/*/*",
@@ -63,15 +63,15 @@ SERIES = (
         "metric/<split>/<name>, split train or val: reported with unstuck.log, or a loss "
         "function evaluated without gradient while a model is in evaluation mode (averaged over "
         "the pass)",
-        "watch, unstuck.log",
+        "watch; unstuck.log; logs",
     ),
-    Entry("lr/*", "1", "learning rate: lr/<optimizer>[/<group>]", "watch, when it changes"),
+    Entry("lr/*", "1", "learning rate: lr/<optimizer>[/<group>]", "watch, when it changes; logs"),
     Entry(
         "grad_norm/*",
         "1",
         "L2 norm of the gradients just before the optimizer's step: of all its parameters "
         "(grad_norm/<optimizer>) or of one layer (grad_norm/<optimizer>/<model>.<layer>)",
-        "watch, sampled",
+        "watch, sampled; logs",
     ),
     Entry(
         "update_ratio/*",
@@ -140,7 +140,10 @@ SERIES = (
     Entry("epoch", "1", "passes over the training data so far", "logs, unstuck.log"),
     Entry("other/*", "", "a column of a log that no detector reads", "logs"),
     Entry(
-        "seconds/step", "s", "time from one step to the next, mean since the last reading", "watch"
+        "seconds/step",
+        "s",
+        "time from one step to the next, mean since the last reading",
+        "watch; logs",
     ),
     Entry(
         "bytes/*", "B", "memory in use: bytes/<device>; cpu is the resident set", "watch, sampled"

@@ -16,8 +16,8 @@ COLUMNS = 400  # two points each: a line of at most 800 points, however long the
 LINE_GAP = 15  # pixels between two labels at the right edge
 
 
-def evidence_plot(evidence: Evidence) -> Markup:
-    """A line plot; a number line where there is only one reading."""
+def evidence_plot(evidence: Evidence, axis: str = "training step") -> Markup:
+    """A line plot over `axis`; a number line where there is only one reading."""
     series = evidence.series
     if len(series) == 1 and evidence.op != "not finite" and np.isfinite(series.value[0]):
         return _number_line(evidence, float(series.value[0]))
@@ -27,7 +27,7 @@ def evidence_plot(evidence: Evidence) -> Markup:
     parts = [
         _shade(evidence, xs, frame),
         *frame.grid(ys, 4),
-        *frame.steps(xs, "training step", 8),
+        *frame.steps(xs, axis, 8),
         svg.text(0, 14, axis_label(series.name), "label"),
         *curve(series, xs, ys, frame, "line"),
     ]

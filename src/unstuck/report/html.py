@@ -45,6 +45,8 @@ def render(
             causes=causes,
             causes_left=causes_left,
             checked=story.checked(diagnosis),
+            accepted=story.accepted(diagnosis),
+            read_as=story.read_as(run),
             unchecked=sections.unchecked(diagnosis),
             proven=story.proven(trial),
             trial=trial,

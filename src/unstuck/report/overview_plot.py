@@ -9,7 +9,7 @@ from unstuck.records import Run, Series
 from unstuck.report import svg
 from unstuck.report.evidence_plot import curve
 from unstuck.report.scale import Scale, fitted
-from unstuck.report.story import unit_in_words
+from unstuck.report.story import step_axis, unit_in_words
 from unstuck.report.text import clean, counted, number
 
 WIDTH, HEIGHT = 432, 226
@@ -20,9 +20,9 @@ MOST_PLOTS = 12
 
 def overview(run: Run) -> tuple[list[tuple[str, Markup, list[str]]], int]:
     """(title, plot, legend) for losses, terms, shares, metrics, rates; how many were left out."""
-    groups = _groups(run)
+    groups, axis = _groups(run), step_axis(run)
     plots = [
-        (title, _plot(title, series, whole_share), [clean(label, 60) for label, _ in series])
+        (title, _plot(title, series, whole_share, axis), [clean(label, 60) for label, _ in series])
         for title, series, whole_share in groups[:MOST_PLOTS]
     ]
     return plots, max(0, len(groups) - MOST_PLOTS)
@@ -59,7 +59,7 @@ def _rank(title: str) -> int:
     return next(i for i, start in enumerate(ORDER) if title.startswith(start))
 
 
-def _plot(title: str, labelled: Sequence[tuple[str, Series]], shares: bool) -> Markup:
+def _plot(title: str, labelled: Sequence[tuple[str, Series]], shares: bool, axis: str) -> Markup:
     shown = [series for _, series in labelled[:MOST_LINES]]
     values = np.concatenate([s.value for s in shown])
     low, high = FRAME.bottom, FRAME.top
@@ -67,7 +67,7 @@ def _plot(title: str, labelled: Sequence[tuple[str, Series]], shares: bool) -> M
     frame = FRAME.beside(ys, 4)
     steps = np.concatenate([s.step[[0, -1]] for s in shown]).astype(float)
     xs = Scale(steps.min(), max(steps.max(), steps.min() + 1), frame.left, frame.right)
-    parts = [*frame.grid(ys, 4), *frame.steps(xs, "training step", 6)]
+    parts = [*frame.grid(ys, 4), *frame.steps(xs, axis, 6)]
     parts.append(svg.text(0, 12, unit_in_words(shown[0].name), "label"))
     for i, series in enumerate(shown):
         parts += curve(series, xs, ys, frame, f"line s{i}")

@@ -58,20 +58,20 @@ def causes(diagnosis: Diagnosis) -> tuple[list[Shown], int]:
 
     The first findings have their evidence drawn.
     """
-    room = [MOST_FINDINGS]
-    shown = [_cause(cause, room) for cause in diagnosis.causes if room[0] > 0]
+    room, axis = [MOST_FINDINGS], story.step_axis(diagnosis.run)
+    shown = [_cause(cause, room, axis) for cause in diagnosis.causes if room[0] > 0]
     return shown, len(diagnosis.findings) - (MOST_FINDINGS - room[0])
 
 
-def _cause(cause: Cause, room: list[int]) -> Shown:
+def _cause(cause: Cause, room: list[int], axis: str) -> Shown:
     symptoms = cause.symptoms[: max(0, room[0] - 1)]
     drawn = MOST_DRAWN - (MOST_FINDINGS - room[0])
     room[0] -= 1 + len(symptoms)
-    nested = [_shown(f, [], i + 1 < drawn) for i, f in enumerate(symptoms)]
-    return _shown(cause.finding, nested, drawn > 0)
+    nested = [_shown(f, [], i + 1 < drawn, axis) for i, f in enumerate(symptoms)]
+    return _shown(cause.finding, nested, drawn > 0, axis)
 
 
-def _shown(finding: Finding, symptoms: list[Shown], draw: bool) -> Shown:
+def _shown(finding: Finding, symptoms: list[Shown], draw: bool, axis: str) -> Shown:
     evidence = list(finding.evidence)[:MOST_PLOTS]
     return Shown(
         code=clean(finding.code, 20),
@@ -79,19 +79,19 @@ def _shown(finding: Finding, symptoms: list[Shown], draw: bool) -> Shown:
         lead=story.lead_of(finding.code),
         severity=finding.severity,
         message=story.message(finding),
-        evidence=[_drawn(e, draw) for e in evidence],
+        evidence=[_drawn(e, draw, axis) for e in evidence],
         left_out=len(finding.evidence) - len(evidence),
         symptoms=symptoms,
     )
 
 
-def _drawn(evidence: Evidence, draw: bool) -> Drawn:
+def _drawn(evidence: Evidence, draw: bool, axis: str) -> Drawn:
     entry = meaning_of(evidence.series.name)
     return Drawn(
         name=clean(evidence.series.name),
         claim=story.claim(evidence),
         meaning=entry.meaning if entry else "",
-        plot=evidence_plot(evidence) if draw else None,
+        plot=evidence_plot(evidence, axis) if draw else None,
     )
 
 
@@ -167,13 +167,14 @@ def _ran(outcome: Outcome | None, trial: Trial, places: int | None) -> tuple[str
 
 
 def series_rows(run: Run) -> tuple[list[tuple[str, ...]], int]:
-    """(name, role, unit, count, first, last) of every series, and how many did not fit."""
+    """(name, name in the log, role, unit, count, first, last) and how many did not fit."""
     rows: list[tuple[str, ...]] = []
     for name, series in sorted(run.series.items())[:MOST_ROWS]:
         first, last = (series.value[0], series.value[-1]) if len(series) else (math.nan, math.nan)
         rows.append(
             (
                 clean(name),
+                clean(story.logged_as(run, name), 60),
                 clean(run.roles.get(name, ""), 60),
                 story.unit_of(name),
                 f"{len(series):,}",

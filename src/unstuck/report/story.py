@@ -91,6 +91,12 @@ def read_as(run: Run) -> str:
     return f"{told}; {clean(remark)}" if remark else told
 
 
+def step_axis(run: Run) -> str:
+    """What the axis of a curve counts."""
+    unit = run.facts.get("step/unit", "step")
+    return {"epoch": "epoch", "row": "row of the log"}.get(str(unit), "training step")
+
+
 def known(facts: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """The facts about a run; those about its log's names are told beside the series."""
     return {n: v for n, v in facts.items() if not n.startswith("logged/")}

@@ -46,6 +46,8 @@ def print_diagnosis(
     if diagnosis.causes:
         out.print()
         _print(out, checked[0].upper() + checked[1:])
+    if read_as := story.read_as(diagnosis.run):
+        _print(out, read_as, 2, "dim")
     _print_unchecked(out, diagnosis)
     for line in story.accepted(diagnosis):
         _print(out, f"accepted: {line}", 2, "dim")
