@@ -9,6 +9,7 @@ from unstuck.reading.assemble import with_roles
 from unstuck.records import Run
 from unstuck.source import Source, UnreadableRunError
 
+TEXT = 2  # the rank of sources that read plain text
 DEEPEST = 12  # directories below the one given
 MOST_PLACES = 100_000  # files and directories that are looked at
 SKIPPED = {"__pycache__", "node_modules", "site-packages", "checkpoints", "weights"}
@@ -78,8 +79,9 @@ def places(path: str | Path) -> list[Place]:
         raise UnreadableRunError(
             f"{path} holds no run (see `unstuck sources` for what can be read)"
         )
-    logs = [p for p in found if p.source.rank < 2]
-    return logs or found  # text beside a real log says the same once more
+    told = {folder for p in found if p.source.rank < TEXT for folder in p.path.parents}
+    # text beside or above another log says the same once more
+    return [p for p in found if p.source.rank < TEXT or p.path.parent not in told]
 
 
 def _below(top: Path, folder: Path, depth: int, left: list[int]) -> Iterator[Place]:

@@ -1,6 +1,8 @@
 """Limits on what is read: a log is untrusted, and a damaged one may claim any size."""
 
+from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 
 from unstuck.source import UnreadableRunError
 
@@ -12,14 +14,20 @@ HEAD = 65_536  # bytes that tell a format
 
 
 def head(path: Path, count: int = HEAD) -> bytes:
-    """The first bytes of a file; empty where it is no file or cannot be read."""
+    """The first bytes of a file, at most `HEAD`; empty where it is none or cannot be read."""
     try:
-        if not path.is_file():
-            return b""
-        with path.open("rb") as file:
-            return file.read(count)
+        stat = path.stat()
+        regular = S_ISREG(stat.st_mode)
+        return _head(path, stat.st_size, stat.st_mtime_ns)[:count] if regular else b""
     except OSError:
         return b""
+
+
+@lru_cache(maxsize=4)
+def _head(path: Path, size: int, changed: int) -> bytes:
+    """Read once, though every source asks for it in turn."""
+    with path.open("rb") as file:
+        return file.read(HEAD)
 
 
 def content(path: Path, most: int = MOST_BYTES) -> bytes:
