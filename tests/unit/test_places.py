@@ -1,6 +1,7 @@
 """Which logs are found below a path, and which of them say the same twice."""
 
 import os
+from importlib import import_module
 
 import pytest
 from test_log_commands import write
@@ -47,7 +48,7 @@ def test_runs_are_named_after_where_they_lie(tmp_path):
 
 
 def test_more_files_than_are_looked_at_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("unstuck.load.MOST_PLACES", 5)
+    monkeypatch.setattr(import_module("unstuck.load"), "MOST_PLACES", 5)
     for i in range(6):
         (tmp_path / f"{i}.bin").write_bytes(b"\0")
     with pytest.raises(UnreadableRunError, match="more than 5 files"):
