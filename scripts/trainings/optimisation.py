@@ -71,3 +71,62 @@ def harder_pictures_by_stages():
     for t, (x, y) in enumerate(batches(32, 1000)):
         noise = 0.3 * (t // 200) * torch.randn_like(x)
         step(optimizer, F.cross_entropy(model(x + noise), y))
+
+
+class PostNorm(nn.Module):
+    """A transformer that reads a digit row by row and normalises after each sum."""
+
+    def __init__(self, depth: int, width: int = 64, norm_first: bool = False) -> None:
+        super().__init__()
+        self.embed = nn.Linear(8, width)
+        self.position = nn.Parameter(torch.randn(8, width) * 0.02)
+        self.blocks = nn.Sequential(
+            *(
+                nn.TransformerEncoderLayer(
+                    width, 4, 2 * width, 0.0, batch_first=True, norm_first=norm_first
+                )
+                for _ in range(depth)
+            )
+        )
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        rows = self.embed(x.view(-1, 8, 8)) + self.position
+        return self.head(self.blocks(rows).mean(1))
+
+
+def read_rows(model, optimizer, *, warmup, steps=300):
+    rise = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, (s + 1) / warmup))
+    for x, y in batches(32, steps):
+        step(optimizer, F.cross_entropy(model(x), y))
+        rise.step()
+
+
+@sick("OPT007")
+def post_norm_at_full_rate():
+    model = PostNorm(depth=8)
+    read_rows(model, torch.optim.AdamW(model.parameters(), lr=5e-3), warmup=1)
+
+
+@healthy
+def post_norm_warmed_up():
+    model = PostNorm(depth=8)
+    read_rows(model, torch.optim.AdamW(model.parameters(), lr=5e-3), warmup=100)
+
+
+@sick("OPT007")
+def post_norm_at_full_rate_rmsprop():
+    model = PostNorm(depth=4)
+    read_rows(model, torch.optim.RMSprop(model.parameters(), lr=3e-3), warmup=1)
+
+
+@healthy
+def post_norm_warmed_up_rmsprop():
+    model = PostNorm(depth=4)
+    read_rows(model, torch.optim.RMSprop(model.parameters(), lr=3e-3), warmup=100)
+
+
+@healthy
+def pre_norm_at_full_rate():
+    model = PostNorm(depth=4, norm_first=True)
+    read_rows(model, torch.optim.AdamW(model.parameters(), lr=1e-3), warmup=1)
