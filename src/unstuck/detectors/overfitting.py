@@ -55,7 +55,6 @@ the loss has become much worse:
 - Guo et al., On Calibration of Modern Neural Networks, 2017, <https://arxiv.org/abs/1706.04599>
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -68,14 +67,13 @@ from unstuck.signals.levels import end_level, median
 from unstuck.signals.names import shown
 from unstuck.signals.noise import clear_margin
 from unstuck.signals.spans import between, finite, last_span_beyond, length
+from unstuck.signals.splits import direction
 from unstuck.signals.stages import by_stage
-from unstuck.vocabulary import higher_is_better
 
 WORSE = 0.15  # of the best; runs that went on without harm gave back less than 0.1 (LOG.md)
 MUCH = 0.5  # of the best; in five of five runs without regularisation 0.8 and more (LOG.md)
 LASTING = 0.25  # share of the run; a validation metric wanders for shorter times (LOG.md)
 FALLS = 0.8  # of the training loss at the best step; where it is flat, nothing is memorised
-LOWER_IS_BETTER = re.compile(r"loss|err|mse|mae|nll|entropy|ppl|perplexity|wer|cer|l1|lpips|fid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class Turn:
 
 @detector("GEN001", needs=("loss/*", "metric/val/*"))
 def overfitting(run: Run) -> Iterator[Finding]:
-    all_metrics = [s for s in run.matching("metric/val/*") if _direction(s.name)]
+    all_metrics = [s for s in run.matching("metric/val/*") if direction(s.name)]
     metrics = [part for s in all_metrics for part in by_stage(run, s)]
     turns = [(s.name, turn) for s in metrics if (turn := _turn(s))]
     for name, turn in sorted(turns, key=lambda item: -item[1].worsened)[:1]:
@@ -99,7 +97,7 @@ def overfitting(run: Run) -> Iterator[Finding]:
         span = last_span_beyond(turn.calm, ">", turn.limit)
         if train is None or span is None:
             continue
-        sign = _direction(name)
+        sign = direction(name)
         best, end = sign * turn.calm.value[turn.best], sign * turn.calm.value[-1]
         yield Finding(
             "GEN001",
@@ -122,23 +120,16 @@ def _harms(turn: Turn, step: int, metrics: list[Series], turned: int) -> bool:
 
 def _gained(series: Series, step: int) -> bool:
     """Whether a metric, as medians of three readings, ends better than it was at a step."""
-    clean, sign = finite(series), _direction(series.name)
+    clean, sign = finite(series), direction(series.name)
     before, after = clean.value[clean.step <= step][-3:], clean.value[-3:]
     if not before.size or clean.step[-1] <= step:
         return False
     return float(sign * np.median(after)) < float(sign * np.median(before))
 
 
-def _direction(name: str) -> int:
-    """1 for metrics that are meant to fall, -1 for those meant to rise, 0 where not known."""
-    if higher_is_better(name):
-        return -1
-    return 1 if LOWER_IS_BETTER.search(name.rsplit("/", 1)[1].lower()) else 0
-
-
 def _turn(series: Series) -> Turn | None:
     """How a validation metric worsened since its best; None where it did not."""
-    clean, sign = finite(series), _direction(series.name)
+    clean, sign = finite(series), direction(series.name)
     if len(clean) < 5:
         return None
     triples = np.lib.stride_tricks.sliding_window_view(clean.value, 3)

@@ -31,7 +31,9 @@ from unstuck.signals.games import is_discriminators_optimizer
 FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rates are searched
 
 
-@remedy("OPT001", "OPT003", "OPT005", "NUM001", "ACT001", "ADV001", safety="changes-training")
+@remedy(
+    "OPT001", "OPT003", "OPT005", "NUM001", "ACT001", "ADV001", "GEN003", safety="changes-training"
+)
 def lower_learning_rate(run: Run, finding: Finding) -> Iterator[Treatment]:
     every = sorted({s.name.split("/")[1] for s in run.matching("lr/*")})
     if finding.where in every:

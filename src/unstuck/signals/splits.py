@@ -1,9 +1,21 @@
-"""The same metric on the training split and on the validation split."""
+"""The same metric on the training split and on the validation split, and where it should go."""
+
+import re
 
 from unstuck.records import Run, Series
 from unstuck.signals.spans import finite
+from unstuck.vocabulary import higher_is_better
 
 TRAINING = ("train_", "training_", "tr_")  # how a metric of the training split may begin
+
+LOWER_IS_BETTER = re.compile(r"loss|err|mse|mae|nll|entropy|ppl|perplexity|wer|cer|l1|lpips|fid")
+
+
+def direction(name: str) -> int:
+    """1 for metrics that are meant to fall, -1 for those meant to rise, 0 where not known."""
+    if higher_is_better(name):
+        return -1
+    return 1 if LOWER_IS_BETTER.search(name.rsplit("/", 1)[1].lower()) else 0
 
 
 def both_splits(run: Run) -> list[tuple[Series, Series]]:
