@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from trainings import healthy, sick
-from trainings.digits import batches, perceptron
+from trainings.digits import batches, convolutions, perceptron
 
 
 def step(optimizer, loss):
@@ -130,3 +130,40 @@ def post_norm_warmed_up_rmsprop():
 def pre_norm_at_full_rate():
     model = PostNorm(depth=4, norm_first=True)
     read_rows(model, torch.optim.AdamW(model.parameters(), lr=1e-3), warmup=1)
+
+
+def clipped(model, lr, limit, *, steps=400, size=32):
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    for x, y in batches(size, steps):
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), limit)
+        optimizer.step()
+
+
+@sick("OPT013")
+def clipped_to_a_hundredth():
+    clipped(perceptron(), lr=0.05, limit=0.01)
+
+
+@sick("OPT013")
+def convolutions_clipped_to_a_hundredth():
+    clipped(convolutions(), lr=0.01, limit=0.01)
+
+
+@sick("OPT013")
+def clipped_for_another_batch():
+    """A limit that fitted the mean over a large batch."""
+    clipped(perceptron(activation=nn.Tanh), lr=0.1, limit=0.005, size=4, steps=600)
+
+
+@healthy
+def clipped_now_and_then():
+    clipped(perceptron(), lr=0.05, limit=1.0)
+
+
+@healthy
+def clipped_at_every_step():
+    """Steps of one length are no harm where they are long enough."""
+    clipped(convolutions(), lr=0.03, limit=0.2)
