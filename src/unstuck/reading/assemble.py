@@ -54,6 +54,21 @@ def assembled(
     return Run(series, recipe or {}, known | dict(facts or {}), _roles(names), name)
 
 
+def numbered(readings: Mapping[str, Readings]) -> tuple[Mapping[str, Readings], str]:
+    """Readings as `assembled` needs them, and the unit of their steps.
+
+    A program that never gives a step leaves all readings at step 0: they are numbered by rows.
+    """
+    if any(r.step.any() for r in readings.values()) or all(
+        r.step.size < 2 for r in readings.values()
+    ):
+        return readings, "step"
+    rows = {
+        raw: replace(r, step=np.arange(r.step.size, dtype=np.int64)) for raw, r in readings.items()
+    }
+    return rows, "row"
+
+
 def with_roles(run: Run, said: Mapping[str, str]) -> Run:
     """The run with some series read in another role than their names suggest.
 

@@ -47,13 +47,11 @@ everything else counts epochs. Numbers that were stored as 32-bit floats have th
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from unstuck.reading.assemble import Readings, assembled
+from unstuck.reading.assemble import Readings, assembled, numbered
 from unstuck.reading.bounds import head
 from unstuck.reading.events import EventLog
 from unstuck.reading.protobuf import BYTES, WireError, fields, text, value_of
@@ -154,7 +152,8 @@ def _by_split(place: str, it: Folder) -> dict[str, str] | None:
 
 
 def _run(name: str, place: Path, it: Folder) -> Run:
-    series, unit = it.series, "step"
+    series: Mapping[str, Readings] = it.series
+    unit = "step"
     if any(_BY_EPOCHS.search(tag) for tag in series):
         series = {tag: r for tag, r in series.items() if not _BY_BATCHES.search(tag)}
         if all(_BY_EPOCHS.search(tag) for tag in series):
@@ -164,20 +163,10 @@ def _run(name: str, place: Path, it: Folder) -> Run:
         raise UnreadableRunError(
             f"{place} holds event files without a scalar{remark}; log some with `add_scalar`"
         )
-    if _without_steps(series.values()):
-        unit = "row"
-        series = {
-            tag: replace(r, step=np.arange(r.step.size, dtype=np.int64))
-            for tag, r in series.items()
-        }
+    if unit == "step":
+        series, unit = numbered(series)
     facts = {"source/remark": "; ".join(it.remarks)[:LONGEST_REMARK]} if it.remarks else {}
     return assembled(name, series, "tensorboard", recipe=it.recipe, facts=facts, unit=unit)
-
-
-def _without_steps(series: Iterable[Readings]) -> bool:
-    """Whether nothing was logged with a step: many readings, all of them at step 0."""
-    steps = [r.step for r in series]
-    return any(s.size > 1 for s in steps) and not any(s.any() for s in steps)
 
 
 def _folder(folder: Path, files: list[Path]) -> Folder:
