@@ -93,7 +93,7 @@ FELL = 0.1  # share of the start; a first layer too large cost a guessing model 
 CLASSES = np.log(np.arange(2, 21))
 
 
-@detector("OPT004", needs=("loss/*",))
+@detector("OPT004", needs=("loss/*",), explains=("GEN002",))
 def loss_plateau(run: Run) -> Iterator[Finding]:
     terms = {group[0].loss: group for group in terms_by_loss(run)}
     for series in lone_losses(run):

@@ -21,6 +21,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("OPT004", safety="advice")
+@remedy("GEN002", "OPT004", safety="advice")
 def overfit_one_batch(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()
