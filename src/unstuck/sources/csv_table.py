@@ -36,14 +36,14 @@ before the header, and those that start with `#`.
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck import naming
 from unstuck.reading.bounds import content, head
-from unstuck.reading.columns import number_of
+from unstuck.reading.columns import MISSING, number_of
 from unstuck.reading.tables import Table, is_log, runs_in, table_of
 from unstuck.reading.text import decoded, is_text, plain
 from unstuck.records import Run
@@ -125,16 +125,23 @@ def _header_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
         names.pop()
     if not names or any(number_of(n) is not None or len(n) > 2_000 for n in names if n):
         return None
-    if not rows or sum(map(bool, names)) < 0.5 * len(names) or not is_log([n for n in names if n]):
+    if not rows or sum(map(bool, names)) < 0.5 * len(names):
         return None
     commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(c) for row in rows for c in row)
-    fitting = [row for row in rows if len(row) >= 0.5 * len(names) and len(row) <= len(names) + 1]
-    numbers = [sum(number_of(_plain_number(c, commas)) is not None for c in row) for row in fitting]
-    if len(fitting) < 0.7 * len(rows) or not any(n > 0.2 * len(names) for n in numbers):
+    fitting = [row for row in rows if len(names) <= len(row) <= len(names) + 1]
+    if len(fitting) < 0.7 * len(rows):
         return None
-    if len(names) == 1 and not all(numbers):
-        return None  # a line of prose above a few numbers
+    cells = list(zip(*[row[: len(names)] for row in fitting], strict=True))
+    if not is_log([n for n, column in zip(names, cells, strict=True) if n and _numeric(column)]):
+        return None
     return Layout(names, place + 1, delimiter, commas)
+
+
+def _numeric(cells: Sequence[str]) -> bool:
+    """Whether a column holds numbers, and hardly a word."""
+    said = [c for c in cells if c.strip().lower() not in MISSING]
+    numbers = sum(number_of(c) is not None or bool(_DECIMAL_COMMA.fullmatch(c)) for c in said)
+    return numbers > 0.8 * len(said)
 
 
 class _Rows:
