@@ -18,6 +18,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "runs"
 LOGGED = ("loss/", "metric/", "term/", "lr/", "loss_scale/", "epoch")  # what scripts write down
 CODES = [d.code for d in catalog.detectors()]
 MARKS = {"error": "E", "warning": "W", "info": "i"}
+EPOCHS = 50
 NOISE = 0.02  # multiplicative
 
 
@@ -64,6 +65,21 @@ def logged(run):
     }
     facts = {n: v for n, v in run.facts.items() if n.startswith(("step/", "exit/"))}
     return replace(run, series=kept, facts=facts)
+
+
+def by_epoch(run):
+    """The log again, one line an epoch: means of what is trained on, the last of what is held."""
+    log = logged(run)
+    edges = np.linspace(0, log.last_step + 1, EPOCHS + 1)
+    series = {}
+    for name, s in log.series.items():
+        at = np.digitize(s.step, edges[1:-1])
+        epochs = np.unique(at)
+        last = name.startswith(("metric/val/", "lr/", "loss_scale/"))
+        taken = [s.value[at == e] for e in epochs]
+        value = [v[-1] if last else v.mean() for v in taken]
+        series[name] = Series(name, epochs, np.array(value))
+    return replace(log, series=series, facts={**log.facts, "step/unit": "epoch"})
 
 
 def halved(run):
