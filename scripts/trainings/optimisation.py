@@ -167,3 +167,38 @@ def clipped_now_and_then():
 def clipped_at_every_step():
     """Steps of one length are no harm where they are long enough."""
     clipped(convolutions(), lr=0.03, limit=0.2)
+
+
+def slowly(model, optimizer, *, steps=500, size=256):
+    for x, y in batches(size, steps):
+        step(optimizer, F.cross_entropy(model(x), y))
+
+
+@sick("OPT002")
+def rate_of_a_few_millionths():
+    model = perceptron()
+    slowly(model, torch.optim.Adam(model.parameters(), lr=6e-6))
+
+
+@sick("OPT002")
+def rate_far_too_low_for_sgd():
+    model = convolutions()
+    slowly(model, torch.optim.SGD(model.parameters(), lr=2e-5, momentum=0.9), steps=300)
+
+
+@sick("OPT002")
+def transformer_at_a_millionth():
+    model = PostNorm(depth=2, norm_first=True)
+    slowly(model, torch.optim.AdamW(model.parameters(), lr=2e-6), steps=250)
+
+
+@healthy
+def rate_that_is_low_enough():
+    model = perceptron()
+    slowly(model, torch.optim.Adam(model.parameters(), lr=1e-4))
+
+
+@healthy
+def stopped_early():
+    model = convolutions()
+    slowly(model, torch.optim.SGD(model.parameters(), lr=2e-3), steps=80, size=64)

@@ -1,0 +1,125 @@
+"""OPT002 learning-rate-too-low: steps so short that the loss creeps at one pace all the way.
+
+## Why is this bad?
+Where the loss falls along a straight line, each step gains in proportion to its length: with steps
+ten times as long the run would be where it ends in a tenth of the time.
+
+## How it is detected
+`loss/<name>` falls surely in both halves of its steps (interval of the robust trend), in the second
+by at least `STEADY` of what it fell by in the first, and more than `LEFT` of its start is left. It
+lasts 200 steps or more; a log with one reading an epoch is not looked at.
+
+A log alone cannot tell a rate that is too low from a run that was stopped early: an *info*. Where
+`update_ratio/<optimizer>` is known, its median in either half must be below `TINY`: steps move the
+weights by less than that share of themselves. That makes it a *warning*.
+
+## Example
+>>> from unstuck import Run
+>>> def run(ratio=None, end=2.1, bend=0.0, steps=260):
+...     line = [2.3 + (end - 2.3) * t / steps for t in range(steps)]
+...     bow = [-4 * bend * t / steps * (1 - t / steps) for t in range(steps)]
+...     loss = [a + b + 0.002 * (t * t % 7 - 3) for t, (a, b) in enumerate(zip(line, bow))]
+...     more = {} if ratio is None else {"update_ratio__adam": [ratio] * steps}
+...     return Run.of(loss__train=loss, **more)
+>>> [(f.message, f.severity) for f in learning_rate_too_low(run(7e-5))]
+[('steps of adam are 7e-05 of its weights: loss/train crept from 2.3 to 2.11', 'warning')]
+>>> [(f.message, f.severity) for f in learning_rate_too_low(run())]
+[('loss/train crept from 2.3 to 2.11 in 259 steps: stopped early, or too slow', 'info')]
+>>> [f.severity for r in (run(end=1.9), run(end=2.0, bend=0.035)) for f in learning_rate_too_low(r)]
+['info', 'info']
+
+## Look-alikes
+Steps of the usual size, a loss that bends, one that has fallen far, one that is flat, and a short
+run:
+
+>>> learning_rate_too_low(run(1.2e-4)) + learning_rate_too_low(run(7e-5, bend=0.035))
+[]
+>>> learning_rate_too_low(run(7e-5, end=1.7)) + learning_rate_too_low(run(7e-5, end=2.3))
+[]
+>>> learning_rate_too_low(run(7e-5, steps=150))
+[]
+
+## What to try
+`raise-learning-rate`
+
+## References
+- Smith, Cyclical Learning Rates for Training Neural Networks (range test), 2017,
+  <https://arxiv.org/abs/1506.01186>
+- You et al., Large Batch Training of Convolutional Networks (the ratio of update and weight
+  norms), 2017, <https://arxiv.org/abs/1708.03888>
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.games import lone_losses
+from unstuck.signals.levels import end_level, median, start_level
+from unstuck.signals.names import shown, where_of
+from unstuck.signals.spans import between, finite, from_step, length
+from unstuck.signals.trends import trend
+
+TINY = 9e-5  # update over weight norm; too slow up to 6.2e-5, slow but healthy 1.4e-4 (LOG.md)
+STEADY = 0.55  # of the first half's fall; runs at one pace 0.67 up, ones that bend 0.2 (LOG.md)
+LEFT = 0.8  # of the start; too slow 0.84 up, stopped early up to 0.7 (LOG.md)
+FOR_STEPS = 200  # a healthy run may begin with as many steps at one pace
+
+
+@detector("OPT002", needs=("loss/*",), explains=("OPT004",))
+def learning_rate_too_low(run: Run) -> Iterator[Finding]:
+    if run.facts.get("step/unit") == "epoch":
+        return
+    for series in lone_losses(run):
+        if length(series) < FOR_STEPS or (end := _creeps(series)) is None:
+            continue
+        ratios = [_by_half(s) for s in run.matching("update_ratio/*") if s.name.count("/") == 1]
+        if any(float(r.value.max(initial=0.0)) >= TINY for r in ratios):
+            continue
+        pace = f"{shown(series.name, 24)} crept from {start_level(series):.3g} to {end:.3g}"
+        known = [r for r in ratios if len(r)]
+        if not known:
+            long = f" in {length(series)} steps: stopped early, or too slow"
+            yield Finding("OPT002", series.name, pace + long, (_level(series, end),), "info")
+            continue
+        ratio = max(known, key=lambda r: float(r.value[-1]))
+        optimizer = where_of(ratio.name)
+        span = int(ratio.step[0]), int(ratio.step[-1])
+        yield Finding(
+            "OPT002",
+            where=optimizer,
+            message=(
+                f"steps of {shown(optimizer, 24)} are {ratio.value[-1]:.1g} of its weights: {pace}"
+            ),
+            evidence=(Evidence(ratio, "<", TINY, span), _level(series, end)),
+        )
+
+
+def _by_half(series: Series) -> Series:
+    """The medians of both halves, at the first and the last step; empty for a few readings."""
+    clean = finite(series)
+    if len(clean) < 4:
+        return between(clean, 0, -1)
+    middle = int(clean.step[0]) + length(clean) // 2
+    halves = [median(between(clean, None, middle)), median(from_step(clean, middle))]
+    return Series(clean.name, clean.step[[0, -1]], np.array(halves))
+
+
+def _creeps(series: Series) -> float | None:
+    """The end of a loss that falls surely and at one pace, with most of it left."""
+    clean = finite(series)
+    start, end = start_level(clean), end_level(clean)
+    middle = int(clean.step[0]) + length(clean) // 2 if len(clean) else 0
+    first, second = trend(between(clean, None, middle)), trend(from_step(clean, middle))
+    if first is None or second is None or not (start > end > LEFT * start):
+        return None
+    steady = first.falls and second.falls and second.change < STEADY * first.change
+    return end if steady else None
+
+
+def _level(series: Series, end: float) -> Evidence:
+    """Most of the loss is still there at its end."""
+    last = series.step[-1:]
+    level = Series(f"{series.name} (last median)", last, np.array([end]))
+    return Evidence(level, ">", LEFT * start_level(series), (int(last[0]), int(last[0])))
