@@ -7,7 +7,8 @@ and the best reading promises what the model does not hold.
 ## How it is detected
 In the second half of the readings of a validation metric whose direction is known, the scatter from
 one reading to the next (trimmed mean difference, as a standard deviation) is more than `SWAMPS`
-times what was gained from the worst of the first three readings to the mean of that half, and more
+times what was gained from the worst of the first three readings to the mean of that half (for a
+loss, from the start of the training loss, if that is higher: much may be gained by then), and more
 than `ROUGH` of that mean: a metric that is good from the start gains little and harms nobody. It is
 a *warning* where that is so of every validation metric, else an *info*. What an agent earns in
 reinforcement learning is noisy by nature and not looked at.
@@ -51,6 +52,7 @@ with few readings, and an agent's score:
   <https://arxiv.org/abs/2103.03098>
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,12 +60,13 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
-from unstuck.signals.games import is_reinforcement
+from unstuck.signals.games import is_reinforcement, lone_losses
 from unstuck.signals.names import shown
 from unstuck.signals.scatter import scatter
 from unstuck.signals.spans import finite
 from unstuck.signals.splits import direction
 from unstuck.signals.stages import by_stage
+from unstuck.signals.units import first_level
 from unstuck.signals.windows import FEW
 
 SWAMPS = 0.4  # times the gain; twenty samples an evaluation scattered by 0.2 of it (LOG.md)
@@ -86,7 +89,7 @@ def noisy_validation(run: Run) -> Iterator[Finding]:
         return
     metrics = [s for s in run.matching("metric/val/*") if direction(s.name)]
     parts = [part for s in metrics for part in by_stage(run, s) if len(finite(part)) >= 2 * FEW]
-    noisy = [found for part in parts if (found := _scatter(part))]
+    noisy = [found for part in parts if (found := _scatter(run, part))]
     for one in sorted(noisy, key=lambda s: -s.jump / s.gain)[:1]:
         last = one.series.step[-1:]
         jump = Series(f"{one.series.name} (scatter)", last, np.array([one.jump]))
@@ -102,13 +105,14 @@ def noisy_validation(run: Run) -> Iterator[Finding]:
         )
 
 
-def _scatter(series: Series) -> Scatter | None:
+def _scatter(run: Run, series: Series) -> Scatter | None:
     """What a metric's second half scatters by, where that swamps its gain and is a large part."""
     clean, sign = finite(series), direction(series.name)
     value = sign * clean.value
     half = value[len(value) // 2 :]
     jump, level = scatter(half), float(half.mean())
-    gain = float(value[:3].max()) - level
+    starts = [first_level(run, s) for s in lone_losses(run) if "loss" in series.name]
+    gain = max(float(value[:3].max()), *starts, -math.inf) - level
     if not (gain > 0 and jump > SWAMPS * gain and jump > ROUGH * abs(level)):
         return None
     return Scatter(clean, jump, gain, sign * float(value.min()))
