@@ -10,6 +10,10 @@ that share of themselves. And it did not pay: the peak of the loss is above `WOR
 value, and so is the geometric mean of this peak and the loss's end (a loss that is not finite at
 the end counts as infinite).
 
+Where a log has no `update_ratio`, only a burst is called by this name: within the first `EARLY` of
+its readings the loss, the largest of the run, rises above `BURST` times its first value, and it
+ends above `NO_BETTER` times that. Milder ones stay `diverging-loss` or `loss-plateau`.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(ratio, end=2.4, since=0):
@@ -18,6 +22,17 @@ the end counts as infinite).
 ...                   update_ratio__adam=[0.4] + [0.01] * since + [ratio] * (99 - since))
 >>> [finding.message for finding in learning_rate_too_high(run(0.08))]
 ['steps of adam move its weights by 8% at step 2: loss/train rose from 2.3 to 5.2, ends at 2.4']
+
+
+In a log, where the size of the steps is not known:
+
+>>> def logged(peak, end=2.4, at=1, start=2.3):
+...     burst = [start] * at + [peak, peak, 0.9 * peak, peak, 0.8 * peak, peak] + [3.0] * 10
+...     return Run.of(loss__train=burst + [end] * 104)
+>>> [finding.message for finding in learning_rate_too_high(logged(23.0))]
+['loss/train rose from 2.3 to 23 by step 4 and ends at 2.4: the first steps threw it away']
+>>> [bool(learning_rate_too_high(run)) for run in (logged(18), logged(23, 2.1), logged(23, at=6))]
+[True, True, True]
 
 ## Look-alikes
 Large steps that overshoot and then pay, steps of the usual size, steps that are large only after
@@ -31,6 +46,18 @@ the loss had risen, and large first steps that never overshoot (weights that sta
 []
 >>> slow = [2.3 - 0.001 * t for t in range(97)]
 >>> learning_rate_too_high(Run.of(loss__train=slow, update_ratio__adam=[0.4] + [0.08] * 96))
+[]
+
+
+In a log, a lesser burst, one that was made good, one that came later, and a part of a larger loss:
+
+>>> learning_rate_too_high(logged(14.0)) + learning_rate_too_high(logged(23, end=1.7))
+[]
+>>> learning_rate_too_high(logged(23, at=14))
+[]
+>>> total = [30.0 + kl for kl in logged(0.9, 0.7, start=0.1).series["loss/train"].value]
+>>> part = logged(0.9, 0.7, start=0.1).series["loss/train"].value
+>>> learning_rate_too_high(Run.of(loss__kl=part, loss__total=total))
 []
 
 ## What to try
@@ -59,14 +86,22 @@ from unstuck.signals.spans import finite
 # to 0.2 but came out below 0.95 of the first loss, runs that collapsed above 0.06 and above 1.3.
 TOO_FAR = 0.06  # update over weight norm
 WORSE = 1.2  # times the first value of the loss
+BURST = 7.0  # times the first value; healthy contrastive losses 3.0, rates too high 16 up (LOG.md)
+NO_BETTER = 0.9  # of the first value at the end; rates too high 0.98 up (LOG.md)
+EARLY = (
+    0.1  # share of the readings; rates too high peaked within 0.02, one bad batch later (LOG.md)
+)
 
 
 @detector(
     "OPT001",
-    needs=("loss/*", "update_ratio/*"),
-    explains=("NUM001", "OPT003", "OPT004", "ACT001", "GRD001", "COL004", "LOS002"),
+    needs=("loss/*",),
+    explains=("NUM001", "OPT003", "OPT004", "OPT005", "ACT001", "GRD001", "COL004", "LOS002"),
 )
 def learning_rate_too_high(run: Run) -> Iterator[Finding]:
+    if not run.matching("update_ratio/*"):
+        yield from _bursts(run)
+        return
     losses = [s for s in lone_losses(run) if _cost(s)]
     if not losses:
         return
@@ -87,6 +122,36 @@ def learning_rate_too_high(run: Run) -> Iterator[Finding]:
             evidence=(Evidence(stride, ">", TOO_FAR, (step, step)), *_cost(series)),
             severity="error",
         )
+
+
+def _bursts(run: Run) -> Iterator[Finding]:
+    """What a log can show: the largest loss bursts at the start and is never the better for it."""
+    losses = [s for s in lone_losses(run) if len(s) and s.value[0] > 0]
+    largest = max((float(s.value[0]) for s in losses), default=math.nan)
+    for series in losses:
+        first, last, end = float(series.value[0]), int(series.step[-1]), _end(series)
+        at, peak = _peak(_beginning(series))
+        if first < largest or not (peak > BURST * first and NO_BETTER * first < end < peak):
+            continue
+        level = Series(f"{series.name} (last median)", np.array([last]), np.array([end]))
+        yield Finding(
+            "OPT001",
+            where=series.name,
+            message=(
+                f"{shown(series.name, 24)} rose from {first:.2g} to {peak:.2g} by step {at} and "
+                f"ends at {end:.2g}: the first steps threw it away"
+            ),
+            evidence=(
+                Evidence(series, ">", BURST * first, (at, at)),
+                Evidence(level, ">", NO_BETTER * first, (last, last)),
+            ),
+            severity="error",
+        )
+
+
+def _beginning(series: Series) -> Series:
+    count = int(EARLY * len(series))
+    return Series(series.name, series.step[:count], series.value[:count])
 
 
 def _stride(ratio: Series, until: int) -> Series | None:
