@@ -13,8 +13,8 @@ from unstuck.records import Floats, Recipe, Run, Scalar
 
 MISSING = {"", "-", "--", "none", "null", "n/a", "na"}  # a cell without a reading; NaN is one
 _WRAPPED = re.compile(  # tensor(0.5, device='cuda:0'), np.float32(0.5), [0.5], 0.5±0.1, 1,234.5
-    r"(?:[a-z_][\w.]*\()?\[*\s*([-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)"
-    r"(?:e[-+]?\d+)?|[-+]?inf|nan)\s*\]*(?:,\s*[a-z_]+=.*)?\)?(?:\s*(?:±|\+/-).*)?"
+    r"(?P<open>[a-z_][\w.]*\()?\[*\s*(?P<number>[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)"
+    r"(?:e[-+]?\d+)?|[-+]?inf|nan)\s*\]*(?(open)(?:,\s*[a-z_]+=.*)?\))(?:\s*(?:±|\+/-).*)?"
 )
 _WORDS = {"true": 1.0, "false": 0.0, "infinity": np.inf, "-infinity": -np.inf}
 
@@ -62,7 +62,7 @@ def number_of(cell: object) -> float | None:
         return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         wrapped = _WRAPPED.fullmatch(text)
-        return float(wrapped[1].replace(",", "")) if wrapped else None
+        return float(wrapped["number"].replace(",", "")) if wrapped else None
 
 
 def tabled(
@@ -80,7 +80,7 @@ def tabled(
     holds a number.
     """
     numeric = {raw: c for raw, c in columns.items() if c.present.any()}
-    steps = _first(numeric, naming.is_step)
+    steps = _first((n for n, c in numeric.items() if _whole(c)), naming.is_step)
     epochs = _first(numeric, naming.is_epoch)
     axis, unit, used = _axis(numeric, steps, epochs)
     wall = _wall(numeric)
@@ -100,7 +100,7 @@ def _axis(
 ) -> tuple[NDArray[np.int64], str, set[str]]:
     """The step of every row (-1: it has none), its unit, and the columns used up by it."""
     count = max((c.value.size for c in columns.values()), default=0)
-    if steps is not None and _whole(columns[steps]):
+    if steps is not None:
         step = _filled(columns[steps])
         if epochs is not None and _whole(columns[epochs]):
             step = counted_on(step, _filled(columns[epochs]))

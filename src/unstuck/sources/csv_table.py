@@ -33,169 +33,34 @@ before the header, and those that start with `#`.
 - <https://docs.wandb.ai/guides/app/features/panels/line-plot>
 """
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck import naming
-from unstuck.reading.bounds import content, head
-from unstuck.reading.columns import MISSING, number_of
-from unstuck.reading.tables import Table, is_log, runs_in, table_of
-from unstuck.reading.text import decoded, is_text, plain
+from unstuck.reading.delimited import header_of, table_in
+from unstuck.reading.tables import Table, runs_in
 from unstuck.records import Run
 from unstuck.source import Source, UnreadableRunError
 
 SOURCE = "csv-table"
-MOST = 500_000_000  # bytes of one table
-DELIMITERS = (",", "\t", ";", "|")
-PREAMBLE = 20  # lines before the header at most
-WIDEST_CELL = 10_000_000  # characters; some loggers put whole histograms into one
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
 _CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<edge>__MIN|__MAX)?")
 _CHART_AXES = {"step", "global step", "epoch", "wall time", "relative time process"}
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the header of a table is, and how its cells are told apart."""
-
-    names: list[str]
-    lines_before: int
-    delimiter: str
-    decimal_commas: bool
-
-
 def knows(path: Path) -> bool:
     """Whether a file is a table of text that a training could have written."""
-    start = head(path)
-    if not is_text(start) or start.lstrip()[:1] in (b"{", b"["):
-        return False
-    try:
-        return _layout(plain(decoded(start))) is not None
-    except (csv.Error, UnreadableRunError):
-        return False
+    return bool(header_of(path))
 
 
 def read(path: Path) -> list[Run]:
     """The runs in a table; UnreadableRunError where it has none."""
-    data = content(path, MOST)
-    text = plain(decoded(data))
-    try:
-        layout = _layout(text[:200_000])
-        if layout is None:
-            raise UnreadableRunError(f"{path} is no table with a header and numbers")
-        rows = _Rows(text, layout, whole=data.endswith((b"\n", b"\r", b"\n\x00", b"\r\x00")))
-        tables = _charts(table_of(rows.names, rows), path.stem)
-    except csv.Error as error:
-        raise UnreadableRunError(f"{path} is a damaged table ({error})") from None
-    facts = {"source/remark": "the last row was cut off"} if rows.cut else {}
-    runs = [run for name, table in tables for run in runs_in(name, table, SOURCE, facts)]
+    table, facts = table_in(path)
+    tables = _charts(table, path.stem)
+    runs = [run for name, part in tables for run in runs_in(name, part, SOURCE, facts)]
     runs = [run for run in runs if run.series]
     if not runs:
         raise UnreadableRunError(f"{path} is a table without a number")
     return runs
-
-
-def _layout(text: str) -> Layout | None:
-    """How the first lines of a table are laid out; None where they are none."""
-    lines = text[:65_536].split("\n")[: PREAMBLE + 40]
-    for delimiter in DELIMITERS:
-        if not any(delimiter in line for line in lines):
-            continue
-        for place in range(min(PREAMBLE, len(lines) - 1)):
-            if found := _header_at(lines, place, delimiter):
-                return found
-    return _header_at(lines, 0, ",") if len(lines) > 2 else None
-
-
-def _header_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
-    """The layout, if the line at `place` is a header and what follows are its rows."""
-    if place and delimiter not in lines[place]:
-        return None
-    with _wide_cells():
-        names = next(csv.reader([lines[place].lstrip("# ")], delimiter=delimiter), [])
-        below = [line for line in lines[place + 1 : place + 30] if not _comment(line)]
-        rows = list(csv.reader(below[:-1] if len(below) > 1 else below, delimiter=delimiter))
-    names = [name.strip() for name in names]
-    while names and not names[-1]:
-        names.pop()
-    if not names or any(number_of(n) is not None or len(n) > 2_000 for n in names if n):
-        return None
-    if not rows or sum(map(bool, names)) < 0.5 * len(names):
-        return None
-    commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(c) for row in rows for c in row)
-    fitting = [row for row in rows if len(names) <= len(row) <= len(names) + 1]
-    if len(fitting) < 0.7 * len(rows):
-        return None
-    cells = list(zip(*[row[: len(names)] for row in fitting], strict=True))
-    if not is_log([n for n, column in zip(names, cells, strict=True) if n and _numeric(column)]):
-        return None
-    return Layout(names, place + 1, delimiter, commas)
-
-
-def _numeric(cells: Sequence[str]) -> bool:
-    """Whether a column holds numbers, and hardly a word."""
-    said = [c for c in cells if c.strip().lower() not in MISSING]
-    numbers = sum(number_of(c) is not None or bool(_DECIMAL_COMMA.fullmatch(c)) for c in said)
-    return numbers > 0.8 * len(said)
-
-
-class _Rows:
-    """The rows below the header, each in the order of `names`; later headers are followed."""
-
-    def __init__(self, text: str, layout: Layout, whole: bool) -> None:
-        self.layout = layout
-        self.names = list(layout.names)
-        self.cut = False
-        body = text.split("\n", layout.lines_before)[-1]
-        if not whole and body.count("\n") > 1:
-            before, _, last = body.rstrip("\n").rpartition("\n")
-            if last.count(layout.delimiter) < len(layout.names) - 1:
-                body, self.cut = before + "\n", True
-        self.body = body
-        self.names += [n for header in self._later_headers() for n in header if n not in self.names]
-
-    def _later_headers(self) -> Iterator[list[str]]:
-        """Headers of restarts that differ: a line with the first name once more."""
-        first = self.layout.names[0]
-        places = re.finditer(rf"(?m)^[\"# ]*{re.escape(first)}\b.*$", self.body) if first else []
-        for match in places:
-            row = next(csv.reader([match[0].lstrip("# ")], delimiter=self.layout.delimiter), [])
-            if self._is_header(row):
-                yield [name.strip() for name in row if name.strip()]
-
-    def _is_header(self, row: list[str]) -> bool:
-        return (
-            bool(row)
-            and row[0].strip(" #") == self.layout.names[0]
-            and not any(number_of(cell) is not None for cell in row)
-        )
-
-    def __iter__(self) -> Iterator[list[str]]:
-        commas = self.layout.decimal_commas
-        order: list[int] | None = None  # of the columns since the last header, where it changed
-        with _wide_cells():
-            for row in csv.reader(io.StringIO(self.body), delimiter=self.layout.delimiter):
-                if not row or (row[0].startswith("#") and not self._is_header(row)):
-                    continue
-                if self._is_header(row):
-                    header = [name.strip() for name in row]
-                    same = header[: len(self.layout.names)] == self.names[: len(header)]
-                    order = None if same else [self.names.index(n) if n else -1 for n in header]
-                    continue
-                cells = [_plain_number(cell, True) for cell in row] if commas else row
-                yield cells if order is None else self._ordered(cells, order)
-
-    def _ordered(self, cells: list[str], order: list[int]) -> list[str]:
-        row = [""] * len(self.names)
-        for place, cell in zip(order, cells, strict=False):
-            if place >= 0:
-                row[place] = cell
-        return row
 
 
 def _charts(table: Table, stem: str) -> list[tuple[str, Table]]:
@@ -216,24 +81,6 @@ def _charts(table: Table, stem: str) -> list[tuple[str, Table]]:
             own = runs.setdefault(part["run"], Table({n: table.columns[n] for n in axes}))
             own.columns[part["metric"]] = table.columns[name]
     return list(runs.items()) or [(stem, table)]
-
-
-def _plain_number(cell: str, commas: bool) -> str:
-    return cell.replace(",", ".") if commas and _DECIMAL_COMMA.fullmatch(cell) else cell
-
-
-def _comment(line: str) -> bool:
-    return not line.strip() or line.startswith("#")
-
-
-@contextmanager
-def _wide_cells() -> Iterator[None]:
-    """The csv module's limit on a cell, raised while a table is read."""
-    before = csv.field_size_limit(WIDEST_CELL)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 csv_table = Source(SOURCE, knows, read, rank=1)
