@@ -78,7 +78,7 @@ def game_of_least_squares():
 
 
 @healthy
-def warm_restarts():
+def rate_restarted_every_hundred():
     model = convolutions()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
     schedule = CosineAnnealingWarmRestarts(optimizer, 100)
