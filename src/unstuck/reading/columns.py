@@ -43,6 +43,14 @@ class Column:
         present = np.array([n is not None for n in numbers], dtype=np.bool_)
         return cls(np.array([np.nan if n is None else n for n in numbers]), present)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Column"]) -> "Column":
+        """Parts of a column, one below the other."""
+        if not parts:
+            return cls(np.empty(0), np.empty(0, dtype=np.bool_))
+        present = np.concatenate([part.present for part in parts])
+        return cls(np.concatenate([part.value for part in parts]), present)
+
 
 def number_of(cell: object) -> float | None:
     """A cell as a number; None where it holds none (`nan` is one, an empty cell is not)."""

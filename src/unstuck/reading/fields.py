@@ -240,7 +240,4 @@ class _Reader:
         others = [c for c in self.counters if c.kind != "part"]
         if len(parts) > 1 and not any(c.kind == "epoch" for c in others):
             parts[0] = replace(parts[0], kind="epoch")
-        found: dict[str, Counter] = {}
-        for counter in (*others, *parts):
-            found.setdefault(counter.kind, counter)
-        return tuple(found.values())
+        return (*others, *parts)

@@ -18,6 +18,8 @@ from unstuck.records import Floats
 
 Steps = NDArray[np.int64]
 
+MOSTLY = 0.9  # share of whole numbers in what counts; a damaged line may hold another
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
@@ -78,7 +80,7 @@ def _settled(group: Lines) -> Lines:
     for counter in group.shape.counters:
         if counter.kind == "epoch":
             epochs = group.number[:, counter.number]
-            if not _whole(epochs).all():
+            if np.mean(_whole(epochs)) < MOSTLY:
                 others = tuple(c for c in group.shape.counters if c is not counter)
                 fields = (*group.shape.fields, Field("epoch", counter.number))
                 return Lines(Shape(others, fields, group.shape.split), group.place, group.number)
@@ -152,7 +154,10 @@ def _counted(groups: Sequence[Lines]) -> _Counted:
         row[0] = group.place
         for counter in reversed(group.shape.counters):  # a step counts finer than a part
             count = group.number[:, counter.number]
-            count = np.where(_whole(count), count, np.nan)
+            whole = _whole(count)
+            if np.mean(whole) < MOSTLY:
+                continue
+            count = np.where(whole, count, np.nan)
             if counter.kind == "epoch":
                 row[1] = count
                 continue

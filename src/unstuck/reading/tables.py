@@ -44,6 +44,11 @@ def is_log(names: Sequence[str]) -> bool:
     return any(named.role in LEARNING for named in naming.named(names).values())
 
 
+def keeps_words(name: str) -> bool:
+    """Whether the words in a column matter: they name runs, or metrics."""
+    return _words(name) in RUN_COLUMNS | METRIC_COLUMNS
+
+
 def table_of(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """The columns of rows of cells; a cell that a row lacks is absent.
 
@@ -53,7 +58,7 @@ def table_of(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """
     names = distinct(names)
     parts: list[list[Column]] = [[] for _ in names]
-    wordy = [i for i, name in enumerate(names) if _words(name) in RUN_COLUMNS | METRIC_COLUMNS]
+    wordy = [i for i, name in enumerate(names) if keeps_words(name)]
     labels: dict[str, list[str]] = {names[i]: [] for i in wordy}
     count = 0
     for block in _blocks(rows, len(names)):
@@ -69,7 +74,7 @@ def table_of(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
         for i in wordy:
             column = cells[i] if i < len(cells) else empty
             labels[names[i]] += [str(cell)[:200].strip() for cell in column]
-    return Table({n: _joined(p) for n, p in zip(names, parts, strict=True)}, labels)
+    return Table({n: Column.joined(p) for n, p in zip(names, parts, strict=True)}, labels)
 
 
 def runs_in(
@@ -118,14 +123,6 @@ def _blocks(rows: Iterable[Sequence[object]], width: int) -> Iterator[list[Seque
             block = []
     if block:
         yield block
-
-
-def _joined(parts: Sequence[Column]) -> Column:
-    if not parts:
-        return Column(np.empty(0), np.empty(0, dtype=np.bool_))
-    return Column(
-        np.concatenate([p.value for p in parts]), np.concatenate([p.present for p in parts])
-    )
 
 
 def _taken(column: Column, rows: NDArray[np.intp]) -> Column:

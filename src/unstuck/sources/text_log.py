@@ -111,6 +111,8 @@ def is_log_text(text: list[str]) -> bool:
         return share > 0.5
     prose = sum(bool(_PROSE.search(line[:400])) for line in text) / len(text)
     counting = any(_counts(group) for group in telling)
+    if sum(line.startswith('{"') for line in text) > 0.5 * len(text):
+        return counting  # JSON, which json-lines did not take for a log
     return share > (MOSTLY if not counting else prose * 0.5)
 
 
