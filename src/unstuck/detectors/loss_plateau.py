@@ -12,8 +12,9 @@ flat, a term that makes up most of it is looked at in the same way.
 
 What the log alone cannot tell is whether anything was left to learn: a fine-tuned model or noisy
 labels give the same picture. So this is an *info*, and a *warning* only where the median of the
-flat part's second half is within `AT_CHANCE` of log C for some C up to 20, the cross-entropy of
-guessing among C classes, and the loss fell to it by less than `FELL` of its start.
+flat part's second half, or that of a validation loss as high as it, is within `AT_CHANCE` of log C
+for some C up to 20, the cross-entropy of guessing among C classes, and the loss fell to it by less
+than `FELL` of its start.
 
 ## Example
 >>> from unstuck import Run
@@ -131,8 +132,11 @@ def _flat_span(run: Run, series: Series) -> tuple[int, int] | None:
 
 def _finding(run: Run, series: Series, span: tuple[int, int]) -> Finding:
     calm, start, level = in_windows(series), first_level(run, series), end_level(series)
-    plateau = median(between(series, (span[0] + span[1]) // 2, span[1]))
-    distance = np.abs(CLASSES - plateau) / CLASSES
+    late = (span[0] + span[1]) // 2, span[1]
+    plateau = median(between(series, *late))
+    judged = [median(between(s, *late)) for s in run.matching("metric/val/*loss*")]
+    levels = [plateau, *(v for v in judged if abs(v - plateau) < FLAT * start)]
+    distance = np.min([np.abs(CLASSES - v) / CLASSES for v in levels], axis=0)
     guessing = bool(distance.min() < AT_CHANCE) and plateau > (1 - FELL) * start
     chance = f": guessing among {int(distance.argmin()) + 2} classes" if guessing else ""
     return Finding(
