@@ -33,7 +33,8 @@ def bytes_field(number: int, content: bytes) -> bytes:
 
 def event(tag: bytes, value: bytes, step: int = 0, wall: float = BEGAN, more: bytes = b"") -> bytes:
     summary = bytes_field(1, bytes_field(1, tag) + value + more)
-    return b"\x09" + struct.pack("<d", wall) + bytes([0x10, step]) + bytes_field(5, summary)
+    number = bytes([step]) if step < 128 else bytes([step & 0x7F | 0x80, step >> 7])
+    return b"\x09" + struct.pack("<d", wall) + b"\x10" + number + bytes_field(5, summary)
 
 
 def simple(value: float) -> bytes:
@@ -228,6 +229,21 @@ def test_one_event_may_hold_several_scalars_beside_a_picture(tmp_path):
         "loss/loss": (5, 2.0),
         "metric/val/loss": (5, 3.0),
     }
+
+
+def test_scalars_of_many_tags_between_texts_of_the_same_length_keep_their_own(tmp_path):
+    events = []
+    for step in range(100, 160):  # steps of one byte and of two
+        for tag in range(30):
+            name = b"loss%02d" % tag + b"x" * (tag % 2 + (step < 128))
+            events.append(event(name.rstrip(b"x"), simple(100 * tag + step), step))
+            events.append(event(name, b"\x22\x03abc", step))
+    file_of(tmp_path / "run", *events)
+    found = by_logged_name(load(tmp_path / "run"))
+    assert len(found) == 30
+    for tag in range(30):
+        assert found[f"loss{tag:02d}"].step.tolist() == list(range(100, 160))
+        assert (found[f"loss{tag:02d}"].value == 100 * tag + np.arange(100, 160)).all()
 
 
 def test_not_a_number_is_a_reading(tmp_path):

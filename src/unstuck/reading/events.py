@@ -22,6 +22,7 @@ from unstuck.source import UnreadableRunError
 
 Rows = NDArray[np.uint8]
 Ints = NDArray[np.int64]
+Places = tuple[tuple[int, int, int], ...]
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: odd, without a pattern
 _MOST_RESTARTS = 10_000
 _MOST_MISSES = 8  # groups of another layout before the rest waits for its own turn
@@ -76,25 +77,31 @@ class EventLog:
     def _add_rows(self, rows: Rows, which: Ints) -> int:
         """Note the scalars of records of one length; how many records were damaged."""
         damaged = 0
+        handled = np.zeros(len(rows), dtype=np.bool_)
         waiting = np.arange(len(rows))
         while waiting.size:
-            places = _places_of(rows[waiting[0]])
-            later: list[Ints] = []
-            groups = _alike(rows, waiting, places)
-            for i, group in enumerate(groups):
-                if len(later) == _MOST_MISSES:
-                    later += groups[i:]
-                    break
-                try:
-                    layout = layout_of(rows[group[0], :-AFTER].tobytes())
-                except WireError:
+            first = waiting[0]
+            layout = _layout(rows[first])
+            if layout is None or not layout.scalars:
+                waiting = waiting[1:]
+                if layout is None:
+                    damaged += 1
+                elif layout.hparams or layout.restarts:
+                    damaged += self._add_alike(layout, rows[[first]], which[[first]])
+                continue
+            places, misses = layout.places(), 0
+            for group in _alike(rows, waiting, places):
+                layout = _layout(rows[group[0]])
+                if layout is None:
                     damaged += group.size
-                    continue
-                if layout.scalars and layout.places() != places:
-                    later.append(group)
-                elif layout.scalars or layout.hparams or layout.restarts:
+                elif layout.places() == places:
                     damaged += self._add_alike(layout, rows[group], which[group])
-            waiting = np.sort(np.concatenate(later)) if later else waiting[:0]
+                elif (misses := misses + 1) < _MOST_MISSES:
+                    continue
+                else:
+                    break
+                handled[group] = True
+            waiting = waiting[~handled[waiting]]
         return damaged
 
     def _add_alike(self, layout: Layout, rows: Rows, which: Ints) -> int:
@@ -136,35 +143,50 @@ def _by_length(block: Block) -> Iterator[tuple[Rows, Ints]]:
         yield windows[block.start[which]], which
 
 
-def _places_of(row: Rows) -> tuple[tuple[int, int, int], ...]:
+def _layout(row: Rows) -> Layout | None:
     try:
-        return layout_of(row[:-AFTER].tobytes()).places()
+        return layout_of(row[:-AFTER].tobytes())
     except WireError:
-        return ()
+        return None
 
 
-def _alike(rows: Rows, waiting: Ints, places: tuple[tuple[int, int, int], ...]) -> list[Ints]:
-    """Rows that are equal outside the given places, and in the bits there that tell the layout.
+def _alike(rows: Rows, waiting: Ints, places: Places) -> Iterator[Ints]:
+    """Rows that are equal outside the places of the first row's layout.
 
-    The group of the first row, whose places they are, comes first; then the largest.
+    The group of the first row comes first, then the largest.
     """
-    if waiting.size == 1:
-        return [waiting]
+    same = waiting[_built_alike(rows, waiting, places)]
     length = rows.shape[1] - AFTER
     kept = np.full(-(-length // 8) * 8, 0xFF, dtype=np.uint8)
     kept[length:] = 0
     for start, stop, bits in places:
         kept[start:stop] = bits
-    words = np.zeros((waiting.size, kept.size), dtype=np.uint8)
-    words[:, :length] = rows[waiting, :length]
-    mixed = np.zeros(waiting.size, dtype=np.uint64)
+    words = np.zeros((same.size, kept.size), dtype=np.uint8)
+    words[:, :length] = rows[same, :length]
+    mixed = np.zeros(same.size, dtype=np.uint64)
     for word, mask in zip(words.view(np.uint64).T, kept.view(np.uint64), strict=True):
         mixed = (mixed ^ (word & mask)) * _MIX
         mixed ^= mixed >> np.uint64(29)
     order = np.argsort(mixed, kind="stable")
-    starts = np.flatnonzero(np.diff(mixed[order]))
-    groups = np.split(waiting[order], starts + 1)
-    return sorted(groups, key=lambda group: (group[0] != waiting[0], -group.size))
+    same, starts = same[order], np.flatnonzero(np.diff(mixed[order], prepend=mixed[order[0]] ^ 1))
+    stops = np.append(starts[1:], same.size)
+    size = stops - starts
+    size[np.flatnonzero(same[starts] == waiting[0])[0]] = same.size + 1
+    for group in np.argsort(-size, kind="stable"):
+        yield same[starts[group] : stops[group]]
+
+
+def _built_alike(rows: Rows, waiting: Ints, places: Places) -> NDArray[np.bool_]:
+    """Whether rows have, around the given places and in the bits that count there, the same."""
+    same = np.ones(waiting.size, dtype=np.bool_)
+    for start, stop, bits in places:
+        told = [(start - 1, 0xFF), *((c, bits) for c in range(start, stop) if bits)]
+        if stop < rows.shape[1] - AFTER:
+            told.append((stop, 0xFF))
+        for column, mask in told:
+            byte = rows[waiting, column] & np.uint8(mask)
+            same &= byte == byte[0]
+    return same
 
 
 def _undamaged(layout: Layout, rows: Rows) -> NDArray[np.bool_]:
