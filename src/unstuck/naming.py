@@ -62,7 +62,19 @@ _METRIC = {
     *("lpips", "bpc", "bpd", "snr", "ndcg", "hits", "kappa", "mcc", "bits", "err", "errors"),
 }
 _SPEED = {
-    *("time", "runtime", "seconds", "sec", "secs", "duration", "fps", "throughput", "eta", "dt"),
+    *(
+        "time",
+        "runtime",
+        "seconds",
+        "second",
+        "sec",
+        "secs",
+        "duration",
+        "fps",
+        "throughput",
+        "eta",
+        "dt",
+    ),
     *("speed", "samples", "tokens", "ms", "elapsed", "it", "latency", "mfu", "flops", "flos"),
 }
 _STEP_TIME = ("dt", "step time", "iter time", "time step", "time iter", "sec it", "batch time")

@@ -132,14 +132,17 @@ def counted_on(step: NDArray[np.int64], epoch: NDArray[np.int64]) -> NDArray[np.
     >>> counted_on(np.array([0, 50, 0, 50]), np.array([1, 1, 2, 2])).tolist()
     [0, 50, 51, 101]
     """
-    ends = np.flatnonzero(np.diff(epoch) > 0)
-    if not ends.size or not np.all(step[ends + 1] <= step[ends]):
+    both = np.flatnonzero((step >= 0) & (epoch >= 0))
+    steps, epochs = step[both], epoch[both]
+    ends = np.flatnonzero(np.diff(epochs) > 0)
+    if not ends.size or not np.all(steps[ends + 1] <= steps[ends]):
         return step
-    longest = int(step.max()) + 1
-    first = int(epoch[epoch >= 0].min())
-    if (int(epoch.max()) - first) * longest > FURTHEST:
+    longest, first = int(steps.max()) + 1, int(epochs.min())
+    if (int(epochs.max()) - first) * longest > FURTHEST:
         return step
-    return np.where(step >= 0, (epoch - first) * longest + step, step)
+    last = np.searchsorted(both, np.arange(step.size), side="right") - 1  # with an epoch so far
+    passes = np.where(last >= 0, epochs[np.maximum(last, 0)] - first, 0)
+    return np.where(step >= 0, passes * longest + step, step)
 
 
 def _whole(column: Column) -> bool:

@@ -16,6 +16,7 @@ from unstuck.source import UnreadableRunError
 
 MOST = 500_000_000  # bytes of one table
 DELIMITERS = (",", "\t", ";", "|")
+FITTING = 0.5  # share of rows with as many cells as the header that make a table
 PREAMBLE = 20  # lines before the header at most
 WIDEST_CELL = 10_000_000  # characters; some loggers put whole histograms into one
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
@@ -56,7 +57,10 @@ def table_in(path: Path) -> tuple[Table, dict[str, str]]:
         table = table_of(rows.names, rows)
     except csv.Error as error:
         raise UnreadableRunError(f"{path} is a damaged table ({error})") from None
-    return table, {"source/remark": "the last row was cut off"} if rows.cut else {}
+    remarks = ["the last row was cut off"] if rows.cut else []
+    if rows.others:
+        remarks.append(f"{rows.others} rows have not as many cells as the header and are left out")
+    return table, {"source/remark": "; ".join(remarks)} if remarks else {}
 
 
 def layout_of(text: str) -> Layout | None:
@@ -88,7 +92,7 @@ def _header_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
         return None
     commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(c) for row in rows for c in row)
     fitting = [row for row in rows if len(names) <= len(row) <= len(names) + 1]
-    if len(fitting) < 0.7 * len(rows):
+    if len(fitting) < FITTING * len(rows):
         return None
     cells = list(zip(*[row[: len(names)] for row in fitting], strict=True))
     if not is_log([n for n, column in zip(names, cells, strict=True) if n and _numeric(column)]):
@@ -110,6 +114,7 @@ class _Rows:
         self.layout = layout
         self.names = list(layout.names)
         self.cut = False
+        self.others = 0  # rows of another length: which of their cells belong where?
         body = text.split("\n", layout.lines_before)[-1]
         if not whole and body.count("\n") > 1:
             before, _, last = body.rstrip("\n").rpartition("\n")
@@ -135,19 +140,24 @@ class _Rows:
         )
 
     def __iter__(self) -> Iterator[list[str]]:
-        commas = self.layout.decimal_commas
+        width = len(self.layout.names)
         order: list[int] | None = None  # of the columns since the last header, where it changed
         with _wide_cells():
             for row in csv.reader(io.StringIO(self.body), delimiter=self.layout.delimiter):
-                if not row or (row[0].startswith("#") and not self._is_header(row)):
-                    continue
                 if self._is_header(row):
                     header = [name.strip() for name in row]
-                    same = header[: len(self.layout.names)] == self.names[: len(header)]
-                    order = None if same else [self.names.index(n) if n else -1 for n in header]
-                    continue
-                cells = [_plain_number(cell, True) for cell in row] if commas else row
-                yield cells if order is None else self._ordered(cells, order)
+                    width = len(header)
+                    order = None if header == self.layout.names else self._places(header)
+                elif len(row) < width or any(row[width:]):
+                    self.others += bool(row) and not row[0].startswith("#")
+                elif not row[0].startswith("#"):
+                    cells = row
+                    if self.layout.decimal_commas:
+                        cells = [_plain_number(cell, True) for cell in row]
+                    yield cells if order is None else self._ordered(cells, order)
+
+    def _places(self, header: list[str]) -> list[int]:
+        return [self.names.index(n) if n in self.names else -1 for n in header]
 
     def _ordered(self, cells: list[str], order: list[int]) -> list[str]:
         row = [""] * len(self.names)

@@ -23,8 +23,9 @@ or one that names a loss, a metric or a learning rate: a table of data is none.
 
 ## What is left out
 
-Columns of words; a last row that was cut off; the `__MIN` and `__MAX` columns of charts; lines
-before the header, and those that start with `#`.
+Columns of words; rows with another number of cells than the header, such as a Keras `CSVLogger`
+writes that was begun anew with other metrics; a last row that was cut off; the `__MIN` and `__MAX`
+columns of charts; lines before the header, and those that start with `#`.
 
 ## References
 
