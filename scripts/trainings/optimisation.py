@@ -202,3 +202,56 @@ def rate_that_is_low_enough():
 def stopped_early():
     model = convolutions()
     slowly(model, torch.optim.SGD(model.parameters(), lr=2e-3), steps=80, size=64)
+
+
+def classify(model, optimizer, *, steps=300, reduction="mean"):
+    for x, y in batches(32, steps):
+        cross_entropy = F.cross_entropy(model(x), y, reduction=reduction)
+        optimizer.zero_grad()
+        cross_entropy.backward()
+        optimizer.step()
+
+
+@sick("INI001")
+def head_of_large_weights():
+    model = perceptron()
+    nn.init.normal_(model[-1].weight, std=30.0)
+    classify(model, torch.optim.Adam(model.parameters(), lr=3e-3))
+
+
+@sick("INI001")
+def convolutions_with_a_large_head():
+    model = convolutions()
+    nn.init.normal_(model[-1].weight, std=3.0)
+    classify(model, torch.optim.AdamW(model.parameters(), lr=1e-2))
+
+
+@sick("INI001")
+def weights_of_unit_spread():
+    """Normal numbers without a scale, as `torch.randn` gives them, for every layer."""
+    model = perceptron(activation=nn.Tanh, width=256)
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight)
+    classify(model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
+
+
+@healthy
+def convolutions_with_a_head_of_zeros():
+    model = convolutions()
+    nn.init.zeros_(model[-1].weight)
+    classify(model, torch.optim.AdamW(model.parameters(), lr=1e-2))
+
+
+@healthy
+def normalised_and_summed():
+    """A loss that falls fast from 32 log 10: nothing in it surprises."""
+    model = convolutions()
+    classify(model, torch.optim.Adam(model.parameters(), lr=5e-3), reduction="sum")
+
+
+@healthy
+def summed_over_the_batch():
+    """A loss that begins at 32 log 10, as it should."""
+    model = perceptron()
+    classify(model, torch.optim.Adam(model.parameters(), lr=3e-3), reduction="sum")

@@ -1,0 +1,101 @@
+"""INI001 surprising-initial-loss: a classifier begins far more sure of itself than guessing.
+
+## Why is this bad?
+A softmax over C classes should begin near log C. One that begins with scores far apart is wrong and
+sure of it: the first steps go into shrinking its weights, and part of them may never recover.
+
+## How it is detected
+The last layer's output (`activation/<model>.<layer>/std`) has a standard deviation above `APART`
+when it is first read, within `SOON` steps of the first reading of a loss that is a cross-entropy:
+by its name, or because an accuracy or a cross-entropy is measured in the run. The size of the loss
+alone tells nothing certain: a sum over the batch is as large. Scores that are far apart because the
+input is (root mean square above `LOUD`) are left to `unnormalised-input`.
+
+## Example
+>>> from unstuck import Run
+>>> def run(std=12.0, first=0, name="cross_entropy", loud=1.0, start=24.0, **more):
+...     head = [float("nan")] * first + [std, 4.0, 4.0, 3.0]
+...     return Run.of(**{"activation__net.input__std": [loud] * 4, f"loss__{name}": [start] * 40},
+...                   **{"activation__net.head__std": head}, **more)
+>>> [finding.message for finding in surprising_initial_loss(run())]
+['outputs of net.head spread by 12 at step 0, before they mean anything; loss/cross_entropy is 24']
+>>> [len(surprising_initial_loss(r)) for r in (run(8.0), run(first=18), run(loud=9.0))]
+[1, 1, 1]
+>>> len(surprising_initial_loss(run(start=7.5)))
+1
+>>> len(surprising_initial_loss(run(name="loss", metric__val__accuracy=[0.1, 0.9])))
+1
+
+## Look-alikes
+Scores of the usual spread, ones that were looked at later, loud inputs, outputs that are no scores,
+and a network that is sure because it was trained before:
+
+>>> surprising_initial_loss(run(5.0)) + surprising_initial_loss(run(first=26))
+[]
+>>> surprising_initial_loss(run(loud=14.0)) + surprising_initial_loss(run(name="mse"))
+[]
+>>> surprising_initial_loss(run(start=5.0))
+[]
+
+## What to try
+`rescale-initialisation`
+
+## References
+- He et al., Delving Deep into Rectifiers, 2015, <https://arxiv.org/abs/1502.01852>
+- Karpathy, A Recipe for Training Neural Networks ("verify loss at init"), 2019,
+  <https://karpathy.github.io/2019/04/25/recipe/>
+"""
+
+import math
+import re
+from collections.abc import Iterator
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.games import lone_losses
+from unstuck.signals.layers import layers_of
+from unstuck.signals.names import shown
+from unstuck.signals.spans import finite
+
+APART = 6.0  # healthy classifiers 0.02 to 2.5, badly begun ones 15.7 up (LOG.md)
+SOON = 20  # steps; outputs are first read up to 13 steps after a network's first (LOG.md)
+WRONG = 0.5  # of the deviation; scores without meaning 1.2 to 2.2, trained ones below 0.1 (LOG.md)
+LOUD = 10.0  # root mean square: the limit of DAT001
+CROSS_ENTROPY = re.compile(r"cross_?entropy|(^|[/._])(ce|xent)($|[/._])|softmax")
+CLASSIFIES = re.compile(r"accuracy|(^|[/._])acc($|[/._])|top_?[15]($|[/._])|cross_?entropy")
+
+
+@detector("INI001", needs=("loss/*", "activation/*/std"))
+def surprising_initial_loss(run: Run) -> Iterator[Finding]:
+    measured = any(CLASSIFIES.search(s.name.lower()) for s in run.matching("metric/*"))
+    losses = [finite(s) for s in lone_losses(run)]
+    losses = [
+        s for s in losses if len(s) > 1 and (measured or CROSS_ENTROPY.search(s.name.lower()))
+    ]
+    for model, layers in layers_of(run, "activation", "std").items():
+        layer, scores = list(layers.items())[-1]
+        scores = finite(scores)
+        if layer.endswith(".input") or not len(scores) or _loudness(run, model) > LOUD:
+            continue
+        step, spread = int(scores.step[0]), float(scores.value[0])
+        begun = [s for s in losses if 0 <= step - s.step[0] <= SOON]
+        if len(scores) < 2 or not (begun and spread > APART):
+            continue
+        loss = max(begun, key=lambda s: float(s.value[0]))
+        if not loss.value[0] > WRONG * spread:
+            continue
+        yield Finding(
+            "INI001",
+            where=layer,
+            message=(
+                f"outputs of {shown(layer, 24)} spread by {spread:.2g} at step {step}, before they "
+                f"mean anything; {shown(loss.name, 20)} is {loss.value[0]:.3g}"
+            ),
+            evidence=(Evidence(scores, ">", APART, (step, step)),),
+        )
+
+
+def _loudness(run: Run, model: str) -> float:
+    """Root mean square of what the model is fed at first; 0 where it is not known."""
+    parts = [run.series.get(f"activation/{model}.input/{what}") for what in ("mean", "std")]
+    return math.hypot(*(float(s.value[0]) for s in parts if s is not None and len(s)))
