@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from unstuck.records import Finding, Run
 
+BY_STEP = "readings by step, not by epoch"
 Body = Callable[[Run], Iterable[Finding]]
 
 
@@ -14,6 +16,8 @@ class Detector:
     """A pure function `Run -> findings` and what must be there for it to look.
 
     `needs`: patterns of series, each of which must match one; `needs_facts`: the same for facts.
+    `sharpened_by`: patterns of series, facts or settings; where none is there, a finding can be an
+    info at most. `by_step`: means of whole epochs tell it nothing.
     `explains`: codes that are only symptoms where this one is found.
     """
 
@@ -21,6 +25,8 @@ class Detector:
     needs: tuple[str, ...]
     function: Body
     needs_facts: tuple[str, ...] = ()
+    sharpened_by: tuple[str, ...] = ()
+    by_step: bool = False
     explains: tuple[str, ...] = ()
     reads_nan: bool = False  # most detectors must keep quiet about NaN: it has its own code
 
@@ -36,7 +42,15 @@ class Detector:
     def missing(self, run: Run) -> tuple[str, ...]:
         """The patterns this run has no series or fact for."""
         series = tuple(p for p in self.needs if not run.matching(p))
-        return series + tuple(p for p in self.needs_facts if not run.facts_matching(p))
+        facts = tuple(p for p in self.needs_facts if not run.facts_matching(p))
+        epochs = self.by_step and run.facts.get("step/unit") == "epoch"
+        return series + facts + ((BY_STEP,) if epochs else ())
+
+    def wanting(self, run: Run) -> tuple[str, ...]:
+        """What would make a finding a sure one, where the run has none of it."""
+        known = (*run.series, *run.facts, *(key.lower() for key in run.recipe))
+        there = any(fnmatchcase(name, p) for p in self.sharpened_by for name in known)
+        return () if there else self.sharpened_by
 
     def __call__(self, run: Run) -> list[Finding]:
         return list(self.function(run))
@@ -47,8 +61,12 @@ def detector(
     *,
     needs: tuple[str, ...] = (),
     needs_facts: tuple[str, ...] = (),
+    sharpened_by: tuple[str, ...] = (),
+    by_step: bool = False,
     explains: tuple[str, ...] = (),
     reads_nan: bool = False,
 ) -> Callable[[Body], Detector]:
     """Tag a function as a detector. Nothing is registered: unstuck.catalog finds it."""
-    return lambda function: Detector(code, needs, function, needs_facts, explains, reads_nan)
+    return lambda function: Detector(
+        code, needs, function, needs_facts, sharpened_by, by_step, explains, reads_nan
+    )

@@ -16,8 +16,12 @@ def diagnose(run: Run) -> Diagnosis:
         missing = detector.missing(run)
         if missing:
             unchecked.append(Unchecked(detector.code, missing))
-        else:
-            findings += detector(run)
+            continue
+        found = detector(run)
+        findings += found
+        wanting = detector.wanting(run)
+        if wanting and all(f.severity == "info" for f in found):
+            unchecked.append(Unchecked(detector.code, wanting, partly=True))
     return Diagnosis(run, arranged(findings, run.last_step + 1), tuple(unchecked))
 
 

@@ -161,10 +161,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Unchecked:
-    """A detector that could not look, and what it lacked. Silence must never mean 'not checked'."""
+    """A detector that could not look, and what it lacked. Silence must never mean 'not checked'.
+
+    `partly`: it looked, but what would make a finding of its a sure one was not there.
+    """
 
     code: str
     missing: tuple[str, ...]
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

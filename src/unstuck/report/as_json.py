@@ -120,6 +120,7 @@ def _unchecked(unchecked: Unchecked) -> Json:
         "code": unchecked.code,
         "name": story.name_of(unchecked.code),
         "missing": [_text(m) for m in unchecked.missing],
+        "partly": unchecked.partly,
     }
 
 

@@ -97,9 +97,14 @@ def _drawn(evidence: Evidence, draw: bool, axis: str) -> Drawn:
 
 def unchecked(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], list[tuple[str, str]]]]:
     """(what was missing, the codes with names that lacked it)."""
+    whole = story.unchecked_groups(diagnosis)
+    partly = [
+        (("not surely without", *missing), codes)
+        for missing, codes in story.unchecked_groups(diagnosis, partly=True)
+    ]
     return [
         (missing, [(clean(code, 20), story.name_of(code)) for code in codes])
-        for missing, codes in story.unchecked_groups(diagnosis)
+        for missing, codes in whole + partly
     ]
 
 

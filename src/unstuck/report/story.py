@@ -64,10 +64,11 @@ def claim(evidence: Evidence) -> str:
 
 def checked(diagnosis: Diagnosis) -> str:
     """How many pathologies were looked for, how many could not be, how many nobody asked for."""
-    missed, ignored = len({u.code for u in diagnosis.unchecked}), len(diagnosis.ignored)
+    missed = len({u.code for u in diagnosis.unchecked if not u.partly})
+    partly, ignored = len([u for u in diagnosis.unchecked if u.partly]), len(diagnosis.ignored)
     looked = counted(len(names()) - missed - ignored, "pathology", "pathologies")
-    told = f"{looked} looked for, {missed} not checked"
-    return f"{told}, {ignored} ignored" if ignored else told
+    more = [f"{n} {word}" for n, word in ((partly, "only in part"), (ignored, "ignored")) if n]
+    return ", ".join([f"{looked} looked for", f"{missed} not checked", *more])
 
 
 def accepted(diagnosis: Diagnosis) -> list[str]:
@@ -102,11 +103,17 @@ def known(facts: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {n: v for n, v in facts.items() if not n.startswith("logged/")}
 
 
-def unchecked_groups(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], list[str]]]:
-    """(what was missing, codes that lacked exactly this), the commonest lack first."""
+def unchecked_groups(
+    diagnosis: Diagnosis, *, partly: bool = False
+) -> list[tuple[tuple[str, ...], list[str]]]:
+    """(what was missing, codes that lacked exactly this), the commonest lack first.
+
+    `partly`: of those that looked, but could not be sure.
+    """
     groups: dict[tuple[str, ...], list[str]] = {}
     for unchecked in diagnosis.unchecked:
-        groups.setdefault(tuple(clean(m) for m in unchecked.missing), []).append(unchecked.code)
+        if unchecked.partly == partly:
+            groups.setdefault(tuple(clean(m) for m in unchecked.missing), []).append(unchecked.code)
     return sorted(((m, sorted(c)) for m, c in groups.items()), key=lambda g: (-len(g[1]), g[1]))
 
 

@@ -161,6 +161,8 @@ def _print_finding(out: Console, finding: Finding, indent: int = 0, evidence: bo
 def _print_unchecked(out: Console, diagnosis: Diagnosis) -> None:
     for missing, codes in story.unchecked_groups(diagnosis):
         _print(out, f"{' '.join(codes)}: no {', '.join(missing)}", 2, "dim")
+    for missing, codes in story.unchecked_groups(diagnosis, partly=True):
+        _print(out, f"{' '.join(codes)}: not surely without {', '.join(missing)}", 2, "dim")
 
 
 def _print_treatments(out: Console, treatments: Iterable[Treatment], run: Run) -> None:
