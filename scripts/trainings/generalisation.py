@@ -154,7 +154,7 @@ def in_order(model, optimizer, epochs, count, change, loss_of):
 def shard_in_other_units():
     model = perceptron()
     in_order(
-        model, torch.optim.SGD(model.parameters(), lr=0.02), 20, 30,
+        model, adam(model), 20, 30,
         lambda place, x, y: (x * 20, y[torch.randperm(32)]) if place == 14 else (x, y),
         F.cross_entropy,
     )  # fmt: skip

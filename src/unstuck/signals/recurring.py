@@ -26,6 +26,13 @@ class Recurrence:
     places: int
 
 
+def around(series: Series) -> Series:
+    """The median around each finite reading."""
+    clean = finite(series)
+    level = median_filter(clean.value, AROUND, mode="reflect") if len(clean) else clean.value
+    return Series(f"{series.name} (median)", clean.step, level)
+
+
 def excess(series: Series) -> Series:
     """How far each finite reading lies above the median around it, in local noise scales.
 
@@ -36,7 +43,7 @@ def excess(series: Series) -> Series:
     if not len(clean):
         return Series(name, clean.step, clean.value)
     with np.errstate(over="ignore", invalid="ignore"):
-        above = clean.value - median_filter(clean.value, AROUND, mode="reflect")
+        above = clean.value - around(clean).value
         noise = MAD_TO_STD * median_filter(np.abs(above), AROUND_NOISE, mode="reflect")
         ratio = np.divide(above, noise, out=np.zeros_like(above), where=noise > 0)
     return Series(name, clean.step, np.nan_to_num(ratio, posinf=0.0, neginf=0.0))
