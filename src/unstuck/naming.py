@@ -83,6 +83,7 @@ _STEP = {
     *("train step", "steps", "iterations", "update", "updates", "num updates", "n iter", "batch"),
     *("training step", "train iter", "batches", "train global step"),
 }
+_EPOCH = {"epoch", "epochs", "ep", "trainer epoch", "train epoch"}
 _WALL = {"wall time", "timestamp", "walltime", "datetime"}
 _WHOLE_WORDS = {"mAP": "map", "IoU": "iou", "mIoU": "miou", "LpIPS": "lpips"}
 _GLUED = re.compile(
@@ -124,7 +125,7 @@ def is_step(raw: str) -> bool:
 
 
 def is_epoch(raw: str) -> bool:
-    return " ".join(words_of(raw)) in {"epoch", "epochs", "trainer epoch", "train epoch", "ep"}
+    return " ".join(words_of(raw)) in _EPOCH
 
 
 def is_wall(raw: str) -> bool:
@@ -162,7 +163,7 @@ def _role_of(words: tuple[str, ...]) -> str:
     """The role of a series by its own words; a loss of some kind is `loss` at first."""
     have, text = set(words), " ".join(words)
     role = OTHER
-    if text in {"epoch", "epochs", "ep"}:
+    if text in _EPOCH:
         role = EPOCH
     elif "lr" in have or "learning rate" in text or text == "learningrate":
         role = LEARNING_RATE
@@ -244,7 +245,7 @@ def _name_of(raw: str, role: str, totals: Mapping[str, str], *, short: bool) -> 
         STEP_TIME: "seconds/step" if short else f"other/{rest}",
         VALIDATION: f"metric/val/{rest}",
         TRAINING: f"metric/train/{rest}",
-        LEARNING_RATE: f"lr/{_without(rest, ('learning', 'rate', 'lr'))}",
+        LEARNING_RATE: f"lr/{_without(rest, ('learning', 'rate', 'lr', 'epoch'))}",
         GRADIENT_NORM: f"grad_norm/{_without(rest, ('grad', 'gradient', 'norm', 'gnorm'))}",
         LOSS_SCALE: f"loss_scale/{_without(rest, ('loss', 'grad', 'scale', 'scaler', 'amp'))}",
         OTHER: f"other/{rest}",

@@ -14,6 +14,10 @@ PROGRAMS = {
         "accuracy": ("metric/train/accuracy", "training"),
         "learning_rate": ("lr/all", "learning-rate"),
     },
+    "keras in tensorboard": {
+        "epoch_loss": ("loss/epoch_loss", "loss"),
+        "epoch_learning_rate": ("lr/all", "learning-rate"),
+    },
     "transformers": {
         "loss": ("loss/loss", "loss"),
         "eval_loss": ("metric/val/loss", "validation"),
@@ -21,6 +25,7 @@ PROGRAMS = {
         "eval_runtime": ("other/runtime", "other"),
         "eval_samples_per_second": ("other/samples_per_second", "other"),
         "total_flos": ("other/total_flos", "other"),
+        "train/epoch": ("epoch", "epoch"),
     },
     "torch's dcgan": {
         "Loss_D": ("loss/Loss_D", "discriminator"),
