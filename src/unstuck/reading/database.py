@@ -29,11 +29,11 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
     Where no writer has left a write-ahead log, nothing is touched or made beside the file.
     """
-    live = path.with_name(f"{path.name}-wal").exists()
     try:
-        connection = _connected(path, "mode=ro" if live else "immutable=1")
+        connection = _connected_as_it_stands(path)
     except (sqlite3.Error, ValueError) as error:  # a message that is no text is a ValueError
-        raise UnreadableRunError(f"{path} cannot be read as a database ({_line(error)})") from None
+        told = f"{path} is damaged and cannot be read as a database ({_line(error)})"
+        raise UnreadableRunError(told) from None
     try:
         yield connection
     except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
@@ -58,6 +58,14 @@ def check_tables(
             )
         if any(computed[column] for column in columns):
             raise UnreadableRunError(f"{path} computes columns of its table {table}; not read")
+
+
+def _connected_as_it_stands(path: Path) -> sqlite3.Connection:
+    live = path.with_name(f"{path.name}-wal").exists()
+    try:
+        return _connected(path, "mode=ro" if live else "immutable=1")
+    except sqlite3.OperationalError:  # a directory that cannot be written has no room for an index
+        return _connected(path, "immutable=1")
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:

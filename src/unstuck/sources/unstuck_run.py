@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unstuck.reading.database import opened
 from unstuck.records import Run, Scalar, Series
 from unstuck.source import Source, UnreadableRunError
 
@@ -51,36 +52,8 @@ def knows(path: Path) -> bool:
 def read(path: Path) -> list[Run]:
     """The run in a directory; UnreadableRunError says what is wrong with a damaged one."""
     file = path / FILE if path.is_dir() else path
-    try:
-        connection = _opened(file)
-        try:
-            return [_run(connection, file)]
-        finally:
-            connection.close()
-    except (sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, UnreadableRunError):
-            raise
-        raise UnreadableRunError(f"{file} is damaged and cannot be read ({error})") from None
-
-
-def _opened(file: Path) -> sqlite3.Connection:
-    """Open for reading; where no writer has left a write-ahead log, without touching anything."""
-    live = file.with_name(f"{file.name}-wal").exists()
-    try:
-        return _connected(file, "mode=ro" if live else "immutable=1")
-    except sqlite3.OperationalError:  # a directory that cannot be written has no room for an index
-        return _connected(file, "immutable=1")
-
-
-def _connected(file: Path, how: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{file.resolve().as_uri()}?{how}", uri=True)
-    try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection
+    with opened(file) as connection:
+        return [_run(connection, file)]
 
 
 def _run(connection: sqlite3.Connection, file: Path) -> Run:
