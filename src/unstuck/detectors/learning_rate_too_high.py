@@ -11,8 +11,9 @@ value, and so is the geometric mean of this peak and the loss's end (a loss that
 the end counts as infinite).
 
 Where a log has no `update_ratio`, only a burst is called by this name: within the first `EARLY` of
-its readings the loss, the largest of the run, rises above `BURST` times its first value, and it
-ends above `NO_BETTER` times that. Milder ones stay `diverging-loss` or `loss-plateau`.
+its readings the loss, the largest of the run, rises above `BURST` times its first value and its
+end, and it ends above `NO_BETTER` times its first value. Milder ones stay `diverging-loss` or
+`loss-plateau`.
 
 ## Example
 >>> from unstuck import Run
@@ -86,7 +87,7 @@ from unstuck.signals.spans import finite
 # to 0.2 but came out below 0.95 of the first loss, runs that collapsed above 0.06 and above 1.3.
 TOO_FAR = 0.06  # update over weight norm
 WORSE = 1.2  # times the first value of the loss
-BURST = 7.0  # times the first value; healthy contrastive losses 3.0, rates too high 16 up (LOG.md)
+BURST = 7.0  # times first value and end; healthy losses up to 3.3, rates too high 11 up (LOG.md)
 NO_BETTER = 0.9  # of the first value at the end; rates too high 0.98 up (LOG.md)
 EARLY = (
     0.1  # share of the readings; rates too high peaked within 0.02, one bad batch later (LOG.md)
@@ -131,7 +132,7 @@ def _bursts(run: Run) -> Iterator[Finding]:
     for series in losses:
         first, last, end = float(series.value[0]), int(series.step[-1]), _end(series)
         at, peak = _peak(_beginning(series))
-        if first < largest or not (peak > BURST * first and NO_BETTER * first < end < peak):
+        if first < largest or not (peak > BURST * max(first, end) and end > NO_BETTER * first):
             continue
         level = Series(f"{series.name} (last median)", np.array([last]), np.array([end]))
         yield Finding(

@@ -24,7 +24,7 @@ with more than `LEFT` of the start left.
 ...     return Run.of(loss__train=loss, grad_norm__sgd=norms, recipe=recipe,
 ...                   facts={"optimizer/sgd": optimizer})
 >>> [(f.message, f.severity) for f in saturated_clipping(run())]
-[('gradients of sgd are clipped to 1 in 100% of the readings since step 50', 'warning')]
+[('gradients of sgd are clipped to 1 in 100% of the readings since step 0', 'warning')]
 >>> [f.severity for f in saturated_clipping(run(max_grad_norm=0.4))]
 ['warning']
 >>> def said(*runs):
@@ -65,7 +65,7 @@ from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
 from unstuck.signals.levels import end_level, start_level
 from unstuck.signals.names import shown
-from unstuck.signals.spans import finite, from_step, length
+from unstuck.signals.spans import between, finite, from_step, length
 from unstuck.signals.trends import trend
 
 NEARLY = 0.95  # share of the readings; healthy SGD under a tight limit 0.93, sick 1.0 (LOG.md)
@@ -80,22 +80,23 @@ LIMIT = re.compile(r"^(?!.*(range|eps|algo|text|ratio)).*(clip|max_grad_norm|max
 @detector("OPT013", needs=("grad_norm/*",), explains=("OPT002", "OPT004"))
 def saturated_clipping(run: Run) -> Iterator[Finding]:
     for series in run.matching("grad_norm/*"):
-        late = _second_half(finite(series))
-        if series.name.count("/") > 1 or len(late) < 6:
+        norms = finite(series)
+        half = _second_half(norms)
+        if series.name.count("/") > 1 or len(half) < 6:
             continue
-        limit, floor = _limit(run, late)
-        share = float(np.mean(late.value > floor))
-        if not (limit > 0 and share >= NEARLY):
+        limit, floor = _limit(run, half)
+        if not (limit > 0 and np.mean(half.value > floor) >= NEARLY):
             continue
-        optimizer, first, last = series.name.split("/", 1)[1], late.step[0], late.step[-1]
+        late = _clipped_part(norms, floor)
         clipped = late.value > floor
+        optimizer, first, last = series.name.split("/", 1)[1], late.step[0], late.step[-1]
         inside = Series(f"{series.name} (clipped)", late.step[clipped], late.value[clipped])
         yield Finding(
             "OPT013",
             where=optimizer,
             message=(
-                f"gradients of {shown(optimizer)} are clipped to {limit:.3g} in {share:.0%} of the "
-                f"readings since step {first}"
+                f"gradients of {shown(optimizer)} are clipped to {limit:.3g} in "
+                f"{clipped.mean():.0%} of the readings since step {first}"
             ),
             evidence=(Evidence(inside, ">", floor, (int(first), int(last))),),
             severity="warning" if _in_proportion(run, optimizer) and _slow(run) else "info",
@@ -106,6 +107,14 @@ def _second_half(series: Series) -> Series:
     if len(series) < 2:
         return series
     return from_step(series, int(series.step[0]) + (length(series) + 1) // 2)
+
+
+def _clipped_part(norms: Series, floor: float) -> Series:
+    """The longest part up to the end in which nearly all readings are clipped, if there is one."""
+    counts = np.arange(1, len(norms) + 1)
+    share = (np.cumsum((norms.value > floor)[::-1]) / counts)[::-1]
+    enough = np.flatnonzero(share >= NEARLY)
+    return between(norms, int(norms.step[enough[0]]) if enough.size else norms.step[-1] + 1, None)
 
 
 def _limit(run: Run, norms: Series) -> tuple[float, float]:
