@@ -59,7 +59,7 @@ def table_in(path: Path) -> tuple[Table, dict[str, str]]:
         raise UnreadableRunError(f"{path} is a damaged table ({error})") from None
     remarks = ["the last row was cut off"] if rows.cut else []
     if rows.others:
-        remarks.append(f"{rows.others} rows have not as many cells as the header and are left out")
+        remarks.append(f"rows left out that are not as long as the header: {rows.others}")
     return table, {"source/remark": "; ".join(remarks)} if remarks else {}
 
 

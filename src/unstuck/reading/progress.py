@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from unstuck.naming import words_of
 from unstuck.reading.assemble import FURTHEST, Readings
-from unstuck.reading.fields import Field, Shape
-from unstuck.reading.scan import Lines, learns
+from unstuck.reading.fields import VALIDATING, Field, Shape
+from unstuck.reading.scan import Lines
 from unstuck.records import Floats
 
 Steps = NDArray[np.int64]
@@ -61,8 +62,11 @@ def readings_of(groups: Sequence[Lines]) -> tuple[list[dict[str, Readings]], str
     columns: dict[str, list[tuple[Steps, Floats]]] = {}
     for group in kept:
         for field in group.shape.fields:
-            value = _values(group.number, field, group.shape.validates)
-            columns.setdefault(field.name, []).append((group.place, value))
+            place, value = group.place, _values(group.number, field, group.shape.validates)
+            if _is_held(group.shape, field):
+                new = np.append(True, value[1:] != value[:-1])
+                place, value = place[new], value[new]
+            columns.setdefault(field.name, []).append((place, value))
     starts: list[dict[str, Readings]] = [{} for _ in range(int(axis.start.max()) + 1)]
     for name, parts in sorted(columns.items(), key=lambda it: -sum(p.size for p, _ in it[1])):
         place = np.concatenate([p for p, _ in parts])
@@ -91,9 +95,11 @@ def _kept(groups: Sequence[Lines]) -> list[Lines]:
     """Lines that come again and speak of learning, rarer ones of the same names, and counters."""
     names: set[str] = set()
     for group in groups:
-        fields = [f.name for f in group.shape.fields]
-        if group.place.size > 1 and any(map(learns, fields)):
-            names.update(fields)
+        telling = group.learning
+        if group.place.size > 1 and (
+            (telling and group.shape.counters) or any(map(group.changes, telling))
+        ):
+            names.update(f.name for f in group.shape.fields)
     return [group for group in groups if all(f.name in names for f in group.shape.fields)]
 
 
@@ -136,7 +142,8 @@ def _axis(groups: Sequence[Lines]) -> Axis | None:
         lines = lines.of(counts)
         epoch = _before(whole_log, lines.place)
         step = _global_steps(lines, epoch)
-        return Axis(lines.place, step, _starts(step), "step")
+        steady = _steady(step)
+        return Axis(lines.place[steady], step[steady], _starts(step[steady]), "step")
     epoch = _before(whole_log, lines.place)
     if epochs.sum() >= 0.5 * lines.place.size or _each_once(training, epoch):
         known = np.isfinite(epoch)
@@ -208,6 +215,14 @@ def _passes(count: Floats, total: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(complete)])
 
 
+def _steady(step: Steps) -> NDArray[np.bool_]:
+    """All lines but a lone one that goes back, as a bar does when it is drawn anew."""
+    steady = np.ones(step.shape, dtype=np.bool_)
+    if step.size > 2:
+        steady[1:-1] = (step[1:-1] >= step[:-2]) | (step[2:] < step[:-2])
+    return steady
+
+
 def _starts(step: Steps) -> Steps:
     """Numbers the starts of training: a new one where steps go back to where the last began."""
     start = np.zeros(step.shape, dtype=np.int64)
@@ -238,6 +253,14 @@ def _values(numbers: Floats, field: Field, validates: bool) -> Floats:
         share = _whole(value) & _whole(total) & (value <= total) & (total > 0)
         value = np.where(share, value / np.where(share, total, 1.0), value)
     return value / 100 if field.percent else value
+
+
+def _is_held(shape: Shape, field: Field) -> bool:
+    """Whether a progress bar shows a reading until there is a new one: of the last validation."""
+    if shape.validates or not any(c.kind == "part" for c in shape.counters):
+        return False
+    words = words_of(field.name)
+    return bool(set(words) & VALIDATING) or words[-1:] == ("epoch",)
 
 
 def _whole(numbers: Floats) -> NDArray[np.bool_]:

@@ -1,14 +1,23 @@
 """Lines of a log -> for each shape of line, the numbers of all its lines."""
 
+import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unstuck.naming import is_epoch, is_step, named, words_of
-from unstuck.reading.fields import Shape, shape_of, shape_of_row, split_line
+from unstuck.reading.fields import (
+    TRAINING,
+    VALIDATING,
+    Field,
+    Shape,
+    shape_of,
+    shape_of_row,
+    split_line,
+)
 from unstuck.reading.tables import LEARNING, is_log
 from unstuck.records import Floats
 
@@ -25,12 +34,21 @@ class Lines:
     place: NDArray[np.int64]
     number: Floats
 
+    @property
+    def learning(self) -> list[Field]:
+        """The fields that are a loss, a metric or a learning rate."""
+        names = learning(tuple(field.name for field in self.shape.fields))
+        return [field for field in self.shape.fields if field.name in names]
+
+    def changes(self, field: Field) -> bool:
+        return np.unique(self.number[:, field.number]).size > 1
+
 
 @dataclass(slots=True)
 class _Gathered:
     shape: Shape
-    place: list[int] = field(default_factory=list)
-    texts: list[list[str]] = field(default_factory=list)
+    place: list[int] = dataclasses.field(default_factory=list)
+    texts: list[list[str]] = dataclasses.field(default_factory=list)
 
     def lines(self) -> Lines:
         try:
@@ -69,13 +87,14 @@ def scanned(lines: Iterable[str]) -> list[Lines]:
 
 
 @lru_cache(maxsize=4_096)
-def learns(name: str) -> bool:
-    """Whether a name speaks of a loss, a metric or a learning rate."""
-    bare = " ".join(w for w in words_of(name) if w not in _SPLITS) or "-"
-    return next(iter(named([bare]).values())).role in LEARNING
+def learning(names: tuple[str, ...]) -> frozenset[str]:
+    """Those of the names of one line that speak of a loss, a metric or a learning rate."""
+    bare = {n: " ".join(w for w in words_of(n) if w not in _SPLITS) or "-" for n in names}
+    roles = {raw: it.role for raw, it in named(dict.fromkeys(bare.values())).items()}
+    return frozenset(name for name in names if roles[bare[name]] in LEARNING)
 
 
-_SPLITS = {"train", "training", "val", "valid", "validation", "eval", "evaluation", "test", "dev"}
+_SPLITS = VALIDATING | TRAINING
 
 
 @lru_cache(maxsize=4_096)
@@ -94,4 +113,4 @@ def _header(line: str) -> tuple[str, ...]:
     if not 2 <= len(words) <= WIDEST_HEADER:
         return ()
     axis = any(is_epoch(w) or is_step(w) for w in words)
-    return words if axis and is_log(words) and any(map(learns, words)) else ()
+    return words if axis and is_log(words) and bool(learning(words)) else ()

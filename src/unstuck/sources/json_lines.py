@@ -64,7 +64,8 @@ def read(path: Path) -> list[Run]:
         objects, damaged = _objects(plain(text).split("\n"))
     if len(objects) < FEWEST:
         raise UnreadableRunError(f"{path} holds fewer than {FEWEST} JSON objects, one a line")
-    facts = {"source/remark": f"{damaged} lines are no JSON objects"} if damaged else {}
+    remark = f"lines left out that are no JSON objects: {damaged}"
+    facts = {"source/remark": remark} if damaged else {}
     runs = runs_in(path.stem, table_of_objects(objects), SOURCE, facts)
     runs = [run for run in runs if run.series]
     if not runs:

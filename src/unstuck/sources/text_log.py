@@ -51,7 +51,7 @@ import numpy as np
 from unstuck.reading.assemble import assembled
 from unstuck.reading.bounds import content, head
 from unstuck.reading.progress import readings_of
-from unstuck.reading.scan import Lines, learns, scanned
+from unstuck.reading.scan import Lines, scanned
 from unstuck.reading.text import decoded, is_text, lines
 from unstuck.records import Run
 from unstuck.source import Source, UnreadableRunError
@@ -118,12 +118,7 @@ def is_log_text(text: list[str]) -> bool:
 
 def _tells(group: Lines) -> bool:
     """Whether lines repeat with another loss, metric or rate each time."""
-    if group.place.size < FEWEST:
-        return False
-    return any(
-        learns(field.name) and np.unique(group.number[:, field.number]).size > 1
-        for field in group.shape.fields
-    )
+    return group.place.size >= FEWEST and any(map(group.changes, group.learning))
 
 
 def _counts(group: Lines) -> bool:
