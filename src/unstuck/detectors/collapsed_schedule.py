@@ -76,7 +76,7 @@ RESTED = 0.35  # of the fall; cut off early 0.40 up, lowered on a plateau up to 
 EARLY = 0.15  # share of the run; wrongly stepped schedules 0.05 to 0.12, plateaus 0.2 up (LOG.md)
 
 
-@detector("OPT006", needs=("lr/*",), explains=("OPT002", "OPT004"))
+@detector("OPT006", needs=("lr/*",), explains=("GEN002", "OPT002", "OPT004"))
 def collapsed_schedule(run: Run) -> Iterator[Finding]:
     moving = [rate for rate in rates(run) if peak(rate) > 0]
     spans = [_collapse(rate) for rate in moving]

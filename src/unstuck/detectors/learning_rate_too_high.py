@@ -97,7 +97,19 @@ EARLY = (
 @detector(
     "OPT001",
     needs=("loss/*",),
-    explains=("NUM001", "OPT003", "OPT004", "OPT005", "ACT001", "GRD001", "COL004", "LOS002"),
+    sharpened_by=("update_ratio/*",),
+    by_step=True,
+    explains=(
+        "NUM001",
+        "GEN002",
+        "OPT003",
+        "OPT004",
+        "OPT005",
+        "ACT001",
+        "GRD001",
+        "COL004",
+        "LOS002",
+    ),
 )
 def learning_rate_too_high(run: Run) -> Iterator[Finding]:
     if not run.matching("update_ratio/*"):

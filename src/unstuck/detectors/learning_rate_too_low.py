@@ -7,7 +7,7 @@ ten times as long the run would be where it ends in a tenth of the time.
 ## How it is detected
 `loss/<name>` falls surely in both halves of its steps (interval of the robust trend), in the second
 by at least `STEADY` of what it fell by in the first, and more than `LEFT` of its start is left. It
-lasts 200 steps or more; a log with one reading an epoch is not looked at.
+lasts `FOR_STEPS` steps or more.
 
 A log alone cannot tell a rate that is too low from a run that was stopped early: an *info*. Where
 `update_ratio/<optimizer>` is known, its median in either half must be below `TINY`: steps move the
@@ -67,10 +67,14 @@ LEFT = 0.8  # of the start; too slow 0.84 up, stopped early up to 0.7 (LOG.md)
 FOR_STEPS = 200  # a healthy run may begin with as many steps at one pace
 
 
-@detector("OPT002", needs=("loss/*",), explains=("OPT004",))
+@detector(
+    "OPT002",
+    needs=("loss/*",),
+    sharpened_by=("update_ratio/*",),
+    by_step=True,
+    explains=("GEN002", "OPT004"),
+)
 def learning_rate_too_low(run: Run) -> Iterator[Finding]:
-    if run.facts.get("step/unit") == "epoch":
-        return
     for series in lone_losses(run):
         if length(series) < FOR_STEPS or (end := _creeps(series)) is None:
             continue

@@ -77,7 +77,13 @@ ATTENTION = re.compile(r"attn|attention|transformer|n_?heads?\b|num_heads|\b(gpt
 ADAPTIVE = re.compile(r"adam|rmsprop|adagrad|adadelta|lamb|lion|adafactor|novograd")
 
 
-@detector("OPT007", needs=("loss/*", "lr/*"), explains=("OPT001", "OPT004", "GRD001"))
+@detector(
+    "OPT007",
+    needs=("loss/*", "lr/*"),
+    sharpened_by=("optim*",),
+    by_step=True,
+    explains=("OPT001", "OPT004", "GRD001", "GEN002"),
+)
 def missing_warmup(run: Run) -> Iterator[Finding]:
     full = [r for r in rates(run) if peak(r) > 0 and r.value[0] >= FULL * peak(r)]
     if len(full) < len(rates(run)) or not (full and _has_attention(run) and _adapts(run)):

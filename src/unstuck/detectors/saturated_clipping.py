@@ -77,7 +77,12 @@ LEFT = (
 LIMIT = re.compile(r"^(?!.*(range|eps|algo|text|ratio)).*(clip|max_grad_norm|max_norm)")
 
 
-@detector("OPT013", needs=("grad_norm/*",), explains=("OPT002", "OPT004"))
+@detector(
+    "OPT013",
+    needs=("grad_norm/*",),
+    sharpened_by=("optim*",),
+    explains=("GEN002", "OPT002", "OPT004"),
+)
 def saturated_clipping(run: Run) -> Iterator[Finding]:
     for series in run.matching("grad_norm/*"):
         norms = finite(series)
