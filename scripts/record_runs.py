@@ -35,7 +35,7 @@ def recorded(training: Training, seed: int = SEED) -> unstuck.Run:
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        with unstuck.watch(out=out, name=training.name):
+        with unstuck.watch(out=out, name=training.name, recipe=dict(training.recipe)):
             training.body()
         run = unstuck.load(out)
     assert isinstance(run, unstuck.Run)

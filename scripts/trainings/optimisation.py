@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainings import healthy, sick
+from trainings import healthy, healthy_with, sick
 from trainings.digits import batches, convolutions, perceptron
 
 
@@ -102,31 +102,31 @@ def read_rows(model, optimizer, *, warmup, steps=300):
         rise.step()
 
 
-@sick("OPT007")
+@sick("OPT007", optimizer="AdamW", num_heads=4)
 def post_norm_at_full_rate():
     model = PostNorm(depth=8)
     read_rows(model, torch.optim.AdamW(model.parameters(), lr=5e-3), warmup=1)
 
 
-@healthy
+@healthy_with(optimizer="AdamW", num_heads=4)
 def post_norm_warmed_up():
     model = PostNorm(depth=8)
     read_rows(model, torch.optim.AdamW(model.parameters(), lr=5e-3), warmup=100)
 
 
-@sick("OPT007")
+@sick("OPT007", optimizer="RMSprop", num_heads=4)
 def post_norm_at_full_rate_rmsprop():
     model = PostNorm(depth=4)
     read_rows(model, torch.optim.RMSprop(model.parameters(), lr=3e-3), warmup=1)
 
 
-@healthy
+@healthy_with(optimizer="RMSprop", num_heads=4)
 def post_norm_warmed_up_rmsprop():
     model = PostNorm(depth=4)
     read_rows(model, torch.optim.RMSprop(model.parameters(), lr=3e-3), warmup=100)
 
 
-@healthy
+@healthy_with(optimizer="AdamW", num_heads=4)
 def pre_norm_at_full_rate():
     model = PostNorm(depth=4, norm_first=True)
     read_rows(model, torch.optim.AdamW(model.parameters(), lr=1e-3), warmup=1)
@@ -142,28 +142,28 @@ def clipped(model, lr, limit, *, steps=400, size=32):
         optimizer.step()
 
 
-@sick("OPT013")
+@sick("OPT013", optimizer="SGD", max_grad_norm=0.01)
 def clipped_to_a_hundredth():
     clipped(perceptron(), lr=0.05, limit=0.01)
 
 
-@sick("OPT013")
+@sick("OPT013", optimizer="SGD", max_grad_norm=0.01)
 def convolutions_clipped_to_a_hundredth():
     clipped(convolutions(), lr=0.01, limit=0.01)
 
 
-@sick("OPT013")
+@sick("OPT013", optimizer="SGD", max_grad_norm=0.005)
 def clipped_for_another_batch():
     """A limit that fitted the mean over a large batch."""
     clipped(perceptron(activation=nn.Tanh), lr=0.1, limit=0.005, size=4, steps=600)
 
 
-@healthy
+@healthy_with(optimizer="SGD", max_grad_norm=1.0)
 def clipped_now_and_then():
     clipped(perceptron(), lr=0.05, limit=1.0)
 
 
-@healthy
+@healthy_with(optimizer="SGD", max_grad_norm=0.2)
 def clipped_at_every_step():
     """Steps of one length are no harm where they are long enough."""
     clipped(convolutions(), lr=0.03, limit=0.2)
