@@ -118,8 +118,9 @@ def cells(run):
 
 
 def shown_by(planted, run):
-    """Whether one of the planted codes has a detector that can look at this run."""
-    return any(d.code in planted and not d.missing(run) for d in catalog.detectors())
+    """Whether one of the planted codes has a detector that can look at this run and be sure."""
+    found = [d for d in catalog.detectors() if d.code in planted]
+    return any(not d.missing(run) and not d.wanting(run) for d in found)
 
 
 def first_cause(run):
