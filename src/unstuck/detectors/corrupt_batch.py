@@ -70,9 +70,9 @@ from unstuck.signals.spans import finite
 from unstuck.signals.units import counts_epochs
 
 FAR = 8.0  # noise scales; a last batch of two reached 6, broken batches 16 and more (LOG.md)
-HIGH = 2.0  # times the level around; batches that were only hard came to 1.6 (LOG.md)
+HIGH = 2.0  # times the level around; broken batches came to 7, synthetic restarts to 1.6 (LOG.md)
 SHORTEST = 20  # steps; terms added every few steps (lazy penalties, every 16) recur faster
-RECURS = 5  # times; in healthy runs chance put up to 6 of 124 such readings at one place
+RECURS = 5  # times; chance put up to 6 of 49 such readings of a healthy run at one place (LOG.md)
 FAITHFUL = 0.7  # share of the places or epochs; broken batches were seen in 0.9 of them
 EPOCHS = 8  # with one spike each by chance: 1 in 3,000 (Poisson of mean 1)
 

@@ -16,7 +16,7 @@ and no regulariser at its floor.
 
 ## Example
 >>> from unstuck import Run
->>> def run(share, since=25, start=2.3, end=2.2, weight=0.7, name="label", depth=30.0):
+>>> def run(share, since=25, start=2.3, end=2.2, weight=0.7, name="label", depth=80.0):
 ...     return Run.of(**{
 ...         "term/loss/depth": [depth, 0.9 * depth, depth] * 20,
 ...         f"term/loss/{name}": [start] * 30 + [end] * 30,
@@ -27,7 +27,7 @@ and no regulariser at its floor.
 ['term depth makes 99.95% of the gradient of loss since step 25; term label keeps 96% of its start']
 >>> [finding.where for finding in dominating_term(run(1 - 1.3e-5))]
 ['loss/depth']
->>> [finding.where for finding in dominating_term(run(0.985, end=1.8, depth=40.0))]
+>>> [finding.where for finding in dominating_term(run(0.985, end=1.8, depth=120.0))]
 ['loss/depth']
 
 ## Look-alikes
@@ -75,7 +75,9 @@ from unstuck.signals.terms import Term, terms_by_loss
 DOMINATES = 0.999  # share; a light weight decay left 0.998, a task in raw units 0.9998 (LOG.md)
 LASTING = 0.5  # share of the run
 LEADS = 0.98  # share; boxes measured in pixels left their detector's other terms 0.012 (LOG.md)
-TOWERS = 100.0  # times; boxes in pixels began 600 times as high, two healthy terms within 10 times
+TOWERS = (
+    300.0  # times; boxes in pixels began 1,200 times as high, a balanced term within 73 (LOG.md)
+)
 LEFT = 0.7  # share of the start; terms that are pursued kept 0.6 or less (LOG.md)
 FELT = 1e-5  # share; the limit below which LOS002 calls a term inert
 MEANT = 0.1  # of the dominating weight; regularisers are weighed below it on purpose

@@ -69,8 +69,8 @@ from unstuck.signals.stages import by_stage
 from unstuck.signals.units import first_level
 from unstuck.signals.windows import FEW
 
-SWAMPS = 0.4  # times the gain; twenty samples an evaluation scattered by 0.2 of it (LOG.md)
-ROUGH = 0.2  # of the level; a sound metric that gained little scattered by 0.11 of it (LOG.md)
+SWAMPS = 0.4  # times the gain; twenty samples an evaluation scattered by 0.12 of it (LOG.md)
+ROUGH = 0.2  # of the level; of 3,376 simulated runs 36 were warned of at 0.1, 5 at 0.2 (LOG.md)
 
 
 @dataclass(frozen=True, slots=True)

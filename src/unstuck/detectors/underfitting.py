@@ -67,10 +67,10 @@ from unstuck.signals.trends import trend
 from unstuck.signals.units import first_level, lasting
 from unstuck.signals.windows import FEW, in_windows
 
-LITTLE = 0.25  # of the way from guessing to all right; sick runs came to 0.17 of it (LOG.md)
+LITTLE = 0.25  # of the way from guessing to all right; sick runs came to 0.14 of it (LOG.md)
 SOME = 0.5  # of that way; the worst healthy run that was flat came to 0.6 (LOG.md)
 LEFT = 0.6  # share of the start; as for a loss-plateau
-SLOW = 0.02  # share of the start; networks that only learn slowly lost 0.08 and more (LOG.md)
+SLOW = 0.02  # share of the start; networks that only learn slowly lost 0.07 and more (LOG.md)
 FOR_STEPS = 200  # as for a loss-plateau
 FOR_EPOCHS = 20  # as for a loss-plateau
 APART = 0.1  # of the way from guessing to all right; splits of 300 rows differ by 0.05
