@@ -63,9 +63,8 @@ def readings_of(groups: Sequence[Lines]) -> tuple[list[dict[str, Readings]], str
     for group in kept:
         for field in group.shape.fields:
             place, value = group.place, _values(group.number, field, group.shape.validates)
-            if _is_held(group.shape, field):
-                new = np.append(True, value[1:] != value[:-1])
-                place, value = place[new], value[new]
+            if (fresh := _fresh(group, field)) is not None:
+                place, value = place[fresh], value[fresh]
             columns.setdefault(field.name, []).append((place, value))
     starts: list[dict[str, Readings]] = [{} for _ in range(int(axis.start.max()) + 1)]
     for name, parts in sorted(columns.items(), key=lambda it: -sum(p.size for p, _ in it[1])):
@@ -168,7 +167,10 @@ def _counted(groups: Sequence[Lines]) -> _Counted:
             if counter.kind == "epoch":
                 row[1] = count
                 continue
-            total = np.nan if counter.total is None else group.number[:, counter.total]
+            total = np.full(count.shape, np.nan)
+            if counter.total is not None:
+                said = group.number[:, counter.total]
+                total = np.where(_whole(said), said, np.nan)
             row[2] = np.where(_within(count, total), count, np.nan)
             row[3] = total
         rows.append(row)
@@ -189,12 +191,12 @@ def _before(lines: _Counted, place: Steps) -> Floats:
 def _global_steps(lines: _Counted, epoch: Floats) -> Steps:
     """Counts that start anew in each epoch as steps of the whole run."""
     count = lines.count
-    longest = max(float(np.nanmax(lines.total, initial=0.0)), float(count.max()) + 1)
-    if np.isfinite(lines.total).any():
-        longest = float(np.nanmax(lines.total))
+    totals = lines.total[np.isfinite(lines.total)]
+    longest = float(np.median(totals)) if totals.size else float(count.max()) + 1
     known = np.isfinite(epoch)
     passes = np.zeros(count.shape)
-    if known.all() and np.unique(epoch).size > 1:
+    if np.unique(epoch[known]).size > 1:
+        epoch = np.where(known, epoch, epoch[known][0])
         later = np.flatnonzero(np.diff(epoch) > 0)
         if later.size and np.mean(count[later + 1] <= count[later]) > 0.5:
             passes = epoch - epoch.min()
@@ -255,12 +257,21 @@ def _values(numbers: Floats, field: Field, validates: bool) -> Floats:
     return value / 100 if field.percent else value
 
 
-def _is_held(shape: Shape, field: Field) -> bool:
-    """Whether a progress bar shows a reading until there is a new one: of the last validation."""
-    if shape.validates or not any(c.kind == "part" for c in shape.counters):
-        return False
+def _fresh(group: Lines, field: Field) -> NDArray[np.bool_] | None:
+    """Where a reading is new that a progress bar goes on showing, such as the last validation's.
+
+    None where every reading is: it is about the training, or no bar shows it.
+    """
+    bar = next((c for c in group.shape.counters if c.kind == "part" and c.total), None)
     words = words_of(field.name)
-    return bool(set(words) & VALIDATING) or words[-1:] == ("epoch",)
+    if bar is None or group.shape.validates:
+        return None
+    if not set(words) & VALIDATING and words[-1:] != ("epoch",):
+        return None
+    value = group.number[:, field.number]
+    full: NDArray[np.bool_] = group.number[:, bar.number] >= group.number[:, bar.total or 0]
+    changed: NDArray[np.bool_] = np.append(True, value[1:] != value[:-1])
+    return full | changed
 
 
 def _whole(numbers: Floats) -> NDArray[np.bool_]:
@@ -269,6 +280,6 @@ def _whole(numbers: Floats) -> NDArray[np.bool_]:
     return whole
 
 
-def _within(count: Floats, total: Floats | float) -> NDArray[np.bool_]:
+def _within(count: Floats, total: Floats) -> NDArray[np.bool_]:
     """Whether a count is one: no more than its total, where it has one."""
     return ~(np.nan_to_num(count, nan=0.0) > np.nan_to_num(total, nan=np.inf))

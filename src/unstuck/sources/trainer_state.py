@@ -4,7 +4,8 @@
 
 `log_history`: loss, learning rate, gradient norm, epoch and everything else that was logged, by its
 `step`; what starts with `eval_` is a validation. Of an output directory the newest state counts:
-that of the last checkpoint, or one beside the checkpoints that is further. How long the training
+that of the last checkpoint, or one beside the checkpoints that is further; where it is damaged, the
+one before. How long the training
 was planned, its batch and its intervals become the recipe.
 
 ## How it is recognised
@@ -24,6 +25,7 @@ anything pickled, such as `training_args.bin`, is never opened.
 """
 
 import re
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -47,20 +49,29 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d{1,15})")
 
 def knows(path: Path) -> bool:
     """Whether `path` is a state, or a directory with one."""
-    file = _newest(path) if path.is_dir() else path
-    if file is None:
-        return False
-    if not head(file, 16).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        return False
-    start = head(file)
-    return b'"global_step"' in start and (b'"log_history"' in start or file.name == FILE)
+    return any(map(_is_state, _states(path)[:2]))
 
 
 def read(path: Path) -> list[Run]:
     """The run a state tells of; UnreadableRunError where it is damaged or logged nothing."""
-    file = _newest(path) if path.is_dir() else path
-    if file is None:
+    states = _states(path)
+    if not states:
         raise UnreadableRunError(f"{path} has no {FILE}")
+    for file in states[:2]:  # a training that was killed may have left the last one half written
+        try:
+            run = _run(file)
+        except UnreadableRunError:
+            if file == states[:2][-1]:
+                raise
+            continue
+        if file == states[0]:
+            return [run]
+        remark = f"the state of {states[0].parent.name} is damaged; read that of {file.parent.name}"
+        return [replace(run, facts={**run.facts, "source/remark": remark})]
+    return []
+
+
+def _run(file: Path) -> Run:
     state = parsed_file(file, MOST)
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(state, dict) or not isinstance(history, list):
@@ -71,23 +82,31 @@ def read(path: Path) -> list[Run]:
     recipe = flattened({name: state.get(name) for name in SETTINGS})
     folder = file.absolute().parent
     name = folder.parent.name if _CHECKPOINT.fullmatch(folder.name) else folder.name
-    return [tabled(name, table_of_objects(entries).columns, "trainer-state", recipe=recipe)]
+    return tabled(name, table_of_objects(entries).columns, "trainer-state", recipe=recipe)
 
 
-def _newest(folder: Path) -> Path | None:
-    """The state of the last checkpoint in a directory, or one beside them that is as new."""
-    own = folder / FILE
+def _states(path: Path) -> list[Path]:
+    """The states in an output directory, the newest first; or the one that `path` is."""
+    if not path.is_dir():
+        return [path]
     try:
-        names = [child.name for child in islice(folder.iterdir(), MOST_CHECKPOINTS)]
+        names = [child.name for child in islice(path.iterdir(), MOST_CHECKPOINTS)]
     except OSError:
-        return None
+        return []
     matches = [m for m in map(_CHECKPOINT.fullmatch, names) if m]
-    steps = sorted((int(m[1]) for m in matches), reverse=True)
-    for step in steps[:20]:
-        file = folder / f"checkpoint-{step}" / FILE
-        if file.is_file():
-            return own if own.is_file() and _step(own) >= step else file
-    return own if own.is_file() else None
+    newest = sorted(matches, key=lambda m: -int(m[1]))[:20]
+    found = [(int(m[1]), file) for m in newest if (file := path / m[0] / FILE).is_file()]
+    own = path / FILE
+    if own.is_file():
+        found.append((_step(own), own))
+    return [file for _, file in sorted(found, key=lambda it: -it[0])]
+
+
+def _is_state(file: Path) -> bool:
+    start = head(file)
+    if not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return False
+    return b'"global_step"' in start and (b'"log_history"' in start or file.name == FILE)
 
 
 def _step(file: Path) -> int:
