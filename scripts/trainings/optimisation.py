@@ -212,21 +212,21 @@ def classify(model, optimizer, *, steps=300, reduction="mean"):
         optimizer.step()
 
 
-@sick("INI001")
+@sick("INI001", num_classes=10, batch_size=32)
 def head_of_large_weights():
     model = perceptron()
     nn.init.normal_(model[-1].weight, std=30.0)
     classify(model, torch.optim.Adam(model.parameters(), lr=3e-3))
 
 
-@sick("INI001")
+@sick("INI001", num_classes=10, batch_size=32)
 def convolutions_with_a_large_head():
     model = convolutions()
     nn.init.normal_(model[-1].weight, std=3.0)
     classify(model, torch.optim.AdamW(model.parameters(), lr=1e-2))
 
 
-@sick("INI001")
+@sick("INI001", num_classes=10, batch_size=32)
 def weights_of_unit_spread():
     """Normal numbers without a scale, as `torch.randn` gives them, for every layer."""
     model = perceptron(activation=nn.Tanh, width=256)
@@ -236,21 +236,21 @@ def weights_of_unit_spread():
     classify(model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
 
 
-@healthy
+@healthy_with(num_classes=10, batch_size=32)
 def convolutions_with_a_head_of_zeros():
     model = convolutions()
     nn.init.zeros_(model[-1].weight)
     classify(model, torch.optim.AdamW(model.parameters(), lr=1e-2))
 
 
-@healthy
+@healthy_with(num_classes=10, batch_size=32)
 def normalised_and_summed():
     """A loss that falls fast from 32 log 10: nothing in it surprises."""
     model = convolutions()
     classify(model, torch.optim.Adam(model.parameters(), lr=5e-3), reduction="sum")
 
 
-@healthy
+@healthy_with(num_classes=10, batch_size=32)
 def summed_over_the_batch():
     """A loss that begins at 32 log 10, as it should."""
     model = perceptron()

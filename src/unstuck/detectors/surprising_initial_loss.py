@@ -7,9 +7,13 @@ sure of it: the first steps go into shrinking its weights, and part of them may 
 ## How it is detected
 The last layer's output (`activation/<model>.<layer>/std`) has a standard deviation above `APART`
 when it is first read, within `SOON` steps of the first reading of a loss that is a cross-entropy:
-by its name, or because an accuracy or a cross-entropy is measured in the run. The size of the loss
-alone tells nothing certain: a sum over the batch is as large. Scores that are far apart because the
-input is (root mean square above `LOUD`) are left to `unnormalised-input`.
+by its name, or because an accuracy or a cross-entropy is measured in the run. Scores that are far
+apart because the input is (root mean square above `LOUD`) are left to `unnormalised-input`.
+
+Where only a log is there, the settings must tell the number of classes (`num_classes`, `n_labels`,
+`vocab_size` and the like): such a loss that begins above `TIMES` times log C is reported. A sum
+over the batch is as large, so it is an *info* unless the settings tell the batch size, and the loss
+is not within `ALIKE` of batch size times log C.
 
 ## Example
 >>> from unstuck import Run
@@ -26,6 +30,17 @@ input is (root mean square above `LOUD`) are left to `unnormalised-input`.
 >>> len(surprising_initial_loss(run(name="loss", metric__val__accuracy=[0.1, 0.9])))
 1
 
+A log whose settings are known:
+
+>>> def logged(start=40.0, **recipe):
+...     return Run.of(recipe=recipe, loss__cross_entropy=[start] + [2.0] * 40)
+>>> (found,) = surprising_initial_loss(logged(num_classes=10, batch_size=32))
+>>> found.message
+'loss/cross_entropy begins at 40, 17 times log 10, the loss of guessing among 10 classes'
+>>> sure = logged(15.0, classes=10, batch=16), logged(51.0, classes=10, batch=32)
+>>> [surprising_initial_loss(r)[0].severity for r in (logged(num_classes=10), *sure)]
+['info', 'warning', 'warning']
+
 ## Look-alikes
 Scores of the usual spread, ones that were looked at later, loud inputs, outputs that are no scores,
 and a network that is sure because it was trained before:
@@ -35,6 +50,15 @@ and a network that is sure because it was trained before:
 >>> surprising_initial_loss(run(loud=14.0)) + surprising_initial_loss(run(name="mse"))
 []
 >>> surprising_initial_loss(run(start=5.0))
+[]
+
+In a log: a loss of the usual size, one that is a sum over the batch, and settings that do not tell:
+
+>>> surprising_initial_loss(logged(9.0, num_classes=10)) + surprising_initial_loss(logged())
+[]
+>>> surprising_initial_loss(logged(73.0, num_classes=10, batch_size=32))
+[]
+>>> surprising_initial_loss(logged(59.0, num_classes=10, batch_size=32))
 []
 
 ## What to try
@@ -61,12 +85,24 @@ APART = 6.0  # healthy classifiers 0.02 to 2.5, badly begun ones 15.7 up (LOG.md
 SOON = 20  # steps; outputs are first read up to 13 steps after a network's first (LOG.md)
 WRONG = 0.5  # of the deviation; scores without meaning 1.2 to 2.2, trained ones below 0.1 (LOG.md)
 LOUD = 10.0  # root mean square: the limit of DAT001
+TIMES = 5.0  # log C; healthy classifiers began at 1.4 at most, badly begun ones at 12 up (LOG.md)
+ALIKE = 0.25  # relative; a sum over the batch began at 0.98 to 1.0 of it (LOG.md)
+CLASSES = re.compile(r"(^|[._])(n|num|number)?_?(of_)?(class(es)?|labels|vocab(_?size)?)$")
+BATCH = re.compile(r"batch(_?size)?$")
 CROSS_ENTROPY = re.compile(r"cross_?entropy|(^|[/._])(ce|xent)($|[/._])|softmax")
 CLASSIFIES = re.compile(r"accuracy|(^|[/._])acc($|[/._])|top_?[15]($|[/._])|cross_?entropy")
 
 
-@detector("INI001", needs=("loss/*", "activation/*/std"))
+@detector(
+    "INI001",
+    needs=("loss/*",),
+    sharpened_by=("activation/*/std", "*class*", "*labels", "*vocab*"),
+    by_step=True,
+)
 def surprising_initial_loss(run: Run) -> Iterator[Finding]:
+    if not run.matching("activation/*/std"):
+        yield from _logged(run)
+        return
     measured = any(CLASSIFIES.search(s.name.lower()) for s in run.matching("metric/*"))
     losses = [finite(s) for s in lone_losses(run)]
     losses = [
@@ -93,6 +129,36 @@ def surprising_initial_loss(run: Run) -> Iterator[Finding]:
             ),
             evidence=(Evidence(scores, ">", APART, (step, step)),),
         )
+
+
+def _logged(run: Run) -> Iterator[Finding]:
+    """A loss that begins far above the cost of guessing among the classes of the settings."""
+    classes, batch = _setting(run, CLASSES), _setting(run, BATCH)
+    if classes < 2:
+        return
+    guess = math.log(classes)
+    for series in (finite(s) for s in lone_losses(run)):
+        if len(series) < 2 or series.step[0] > SOON:
+            continue
+        ratio, step = float(series.value[0]) / guess, int(series.step[0])
+        summed = batch > 1 and abs(ratio / batch - 1) < ALIKE
+        if ratio > TIMES and not summed:
+            yield Finding(
+                "INI001",
+                where=series.name,
+                message=(
+                    f"{shown(series.name)} begins at {series.value[0]:.3g}, {ratio:.0f} times "
+                    f"log {classes:.0f}, the loss of guessing among {classes:.0f} classes"
+                ),
+                evidence=(Evidence(series, ">", TIMES * guess, (step, step)),),
+                severity="warning" if batch > 1 else "info",
+            )
+
+
+def _setting(run: Run, known: re.Pattern[str]) -> float:
+    """The first setting of such a name that is a number; 0 where there is none."""
+    found = (v for k, v in run.recipe.items() if known.search(k.lower()))
+    return next((float(v) for v in found if isinstance(v, int | float)), 0.0)
 
 
 def _loudness(run: Run, model: str) -> float:
