@@ -135,6 +135,18 @@ def test_a_bar_that_still_shows_the_last_validation_is_no_new_reading():
     assert run.last_step == 96
 
 
+def test_bars_that_take_turns_are_training_and_validation(tmp_path):
+    text = ""
+    for epoch in range(4):
+        for total, loss in ((50, 2 - epoch / 4), (20, 3 - epoch / 4)):
+            for i in range(0, total + 1, 10):
+                text += f"\r{100 * i // total}%|{'#' * i}| {i}/{total} [00:01<00:01, loss={loss}]"
+    run = load(written(tmp_path, text + "\n"))
+    assert np.unique(run.series["loss/loss"].value).tolist() == [1.25, 1.5, 1.75, 2.0]
+    assert run.series["metric/val/loss"].value.tolist() == [3.0, 2.75, 2.5, 2.25]
+    assert run.series["metric/val/loss"].step.tolist() == [50, 100, 150, 200]
+
+
 def test_a_bar_of_keras_that_was_resumed_three_epochs_back():
     run = sample("keras")
     assert len(run.series["metric/val/loss"]) == 16 and run.last_step == 256

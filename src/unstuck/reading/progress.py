@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unstuck.naming import words_of
 from unstuck.reading.assemble import FURTHEST, Readings
 from unstuck.reading.fields import VALIDATING, Field, Shape
-from unstuck.reading.scan import Lines
+from unstuck.reading.scan import Lines, bars_apart
 from unstuck.records import Floats
 
 Steps = NDArray[np.int64]
@@ -54,7 +54,7 @@ class _Counted:
 
 def readings_of(groups: Sequence[Lines]) -> tuple[list[dict[str, Readings]], str]:
     """The readings of every start of training in a log, and what one step is."""
-    kept = _kept([_settled(group) for group in groups])
+    kept = _kept([_settled(group) for group in bars_apart(groups)])
     _inherit_split(kept)
     axis = _axis(kept)
     if axis is None:

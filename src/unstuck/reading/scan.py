@@ -1,8 +1,8 @@
 """Lines of a log -> for each shape of line, the numbers of all its lines."""
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -84,6 +84,27 @@ def scanned(lines: Iterable[str]) -> list[Lines]:
         group.place.append(place)
         group.texts.append(texts)
     return [group.lines() for group in found.values() if group is not None]
+
+
+def bars_apart(groups: Sequence[Lines]) -> list[Lines]:
+    """Bars of the same words that take turns: the shorter is of a validation, said or not."""
+    found: list[Lines] = []
+    for group in groups:
+        bar = next((c for c in group.shape.counters if c.kind == "part" and c.total), None)
+        if bar is None or bar.total is None or group.shape.validates or not group.shape.fields:
+            found.append(group)
+            continue
+        total = group.number[:, bar.total]
+        long = total == total.max()
+        turns = int(np.count_nonzero(np.diff(long.astype(np.int8))))
+        if turns < 2 or np.unique(total[~long]).size != 1:
+            found.append(group)
+            continue
+        fields = tuple(replace(f, name=f"val {f.name}") for f in group.shape.fields)
+        shape = Shape(group.shape.counters, fields, "val")
+        found.append(Lines(group.shape, group.place[long], group.number[long]))
+        found.append(Lines(shape, group.place[~long], group.number[~long]))
+    return found
 
 
 @lru_cache(maxsize=4_096)
