@@ -244,6 +244,12 @@ def test_hostile_lines_take_no_time(tmp_path, text):
     assert time.perf_counter() - began < 3  # of 4 MB; takes about 0.1
 
 
+def test_a_log_is_found_behind_very_many_lines_of_other_words(tmp_path):
+    other = "".join(f"w{i:x} {chr(97 + i % 26) * (i % 90)}={i}\n" for i in range(12_000))
+    run = load(written(tmp_path, other + "".join(f"step {i} loss {i}\n" for i in range(900))))
+    assert len(run.series["loss/loss"]) == 900
+
+
 def test_text_without_a_loss_ends_in_one_line(tmp_path):
     with pytest.raises(UnreadableRunError, match="without a loss"):
         text_log.read(written(tmp_path, "hello\nworld\n"))

@@ -21,7 +21,8 @@ from unstuck.reading.fields import (
 from unstuck.reading.tables import LEARNING, is_log
 from unstuck.records import Floats
 
-MOST_SHAPES = 20_000  # templates of one log; a log has tens, and hostile text one a line
+MOST_SHAPES = 5_000  # templates held at a time; a log has tens, and hostile text one a line
+MOST_LOOKED_AT = 50_000  # templates of one log that are understood at all
 LONGEST_HEADER = 1_000  # characters of a line that may be the header of a table
 WIDEST_HEADER = 60  # columns
 
@@ -63,6 +64,7 @@ def scanned(lines: Iterable[str]) -> list[Lines]:
     """The shapes of a log that have a number with a name or a place in the training."""
     found: dict[tuple[str, tuple[str, ...]], _Gathered | None] = {}
     header: tuple[str, ...] = ()
+    left = MOST_LOOKED_AT
     for place, line in enumerate(lines):
         if not line or line.isspace():
             continue
@@ -73,8 +75,12 @@ def scanned(lines: Iterable[str]) -> list[Lines]:
         key = (template, header if header and not _has_words(template) else ())
         group = found.get(key)
         if group is None:
-            if key in found or len(found) >= MOST_SHAPES:
+            if key in found or not left:
                 continue
+            left -= 1
+            if len(found) >= MOST_SHAPES:  # what came once so far will hardly come again
+                found = {k: g for k, g in found.items() if g is not None and len(g.place) > 1}
+                left = left if len(found) < MOST_SHAPES // 2 else 0
             shape = shape_of_row(template, header) if key[1] else None
             shape = shape or shape_of(template)
             if not (shape.fields or shape.counters):
