@@ -22,7 +22,8 @@ def noise_scale(series: Series) -> float:
     value = finite(series).value
     if value.size < 3:
         return math.nan
-    return MAD_TO_STD * float(np.median(np.abs(np.diff(value, 2)))) / math.sqrt(6)
+    with np.errstate(over="ignore", invalid="ignore"):  # values near the largest there are
+        return MAD_TO_STD * float(np.median(np.abs(np.diff(value, 2)))) / math.sqrt(6)
 
 
 def clear_margin(series: Series) -> float:
