@@ -7,6 +7,14 @@ apart into words; words decide. `--role NAME=ROLE` says it where they decide wro
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+
+from unstuck import words
+from unstuck.words import LONGEST
+from unstuck.words import is_epoch as is_epoch
+from unstuck.words import is_step as is_step
+from unstuck.words import is_wall as is_wall
+from unstuck.words import words_of as words_of
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 RECONSTRUCTION, ADVERSARIAL, REGULARISER = "reconstruction", "adversarial", "regulariser"
@@ -33,66 +41,14 @@ ROLES = {
     OTHER: "anything else: no detector reads it",
 }
 
-_TRAIN = {"train", "training", "trn", "tr"}
-_VALIDATION = {
-    *("val", "valid", "validation", "eval", "evaluation", "dev", "test", "testing", "holdout"),
-    *("heldout", "vl"),
+_TERM_WORDS = {
+    ADVERSARIAL: words.ADVERSARIAL,
+    REGULARISER: words.REGULARISER,
+    RECONSTRUCTION: words.RECONSTRUCTION,
 }
-_D = {"d", "dis", "disc", "discrim", "discriminator", "critic", "netd"}
-_G = {"g", "gen", "generator", "netg"}
-_LOSS = {"loss", "losses", "cost", "criterion", "nll", "logloss"}
-_GAME_LOSS = _LOSS | {"err"}  # errD, errG; elsewhere an error is a metric
-_TOTAL = {"loss", "losses", "cost", "total", "sum", "overall", "all", "err", "full"}
-_SMOOTHED = {"ema", "avg", "average", "smooth", "smoothed", "mean", "running", "std", "epoch"}
-_ROLE_WORDS = {
-    ADVERSARIAL: {"adv", "gan", "adversarial", "fool", "fooling", "cheat", "hinge"},
-    REGULARISER: {
-        *("kl", "kld", "kldiv", "reg", "regularizer", "regulariser", "regularization", "penalty"),
-        *("gp", "r1", "r2", "commit", "commitment", "decay", "entropy", "tv", "prior"),
-    },
-    RECONSTRUCTION: {
-        *("l1", "l2", "mse", "mae", "rec", "recon", "reconstruction", "pixel", "perceptual"),
-        *("content", "const", "cycle", "cyc", "idt", "identity", "bce", "box", "cls", "dfl"),
-    },
-}
-_METRIC = {
-    *("acc", "accuracy", "top1", "top5", "psnr", "ssim", "map", "map50", "auc", "auroc", "f1"),
-    *("iou", "miou", "dice", "precision", "recall", "r2", "bleu", "rouge", "reward", "return"),
-    *("returns", "score", "mse", "mae", "rmse", "error", "ppl", "perplexity", "wer", "cer", "fid"),
-    *("lpips", "bpc", "bpd", "snr", "ndcg", "hits", "kappa", "mcc", "bits", "err", "errors"),
-}
-_SPEED = {
-    *(
-        "time",
-        "runtime",
-        "seconds",
-        "second",
-        "sec",
-        "secs",
-        "duration",
-        "fps",
-        "throughput",
-        "eta",
-        "dt",
-    ),
-    *("speed", "samples", "tokens", "ms", "elapsed", "it", "latency", "mfu", "flops", "flos"),
-}
-_STEP_TIME = ("dt", "step time", "iter time", "time step", "time iter", "sec it", "batch time")
-_STEP = {
-    *("step", "global step", "iteration", "iter", "iters", "it", "itr", "trainer global step"),
-    *("train step", "steps", "iterations", "update", "updates", "num updates", "n iter", "batch"),
-    *("training step", "train iter", "batches", "train global step"),
-}
-_EPOCH = {"epoch", "epochs", "ep", "trainer epoch", "train epoch"}
-_WALL = {"wall time", "timestamp", "walltime", "datetime"}
-_WHOLE_WORDS = {"mAP": "map", "IoU": "iou", "mIoU": "miou", "LpIPS": "lpips"}
-_GLUED = re.compile(
-    r"^(train|val|valid|test|eval|d|g|dis|disc|gen|adv|kl|rec|recon)(loss|acc|err)$"
-)
-_GLUED_AFTER = re.compile(r"^(loss|err)(d|g)$")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_PIECE = re.compile(r"[^\W_]+")
-LONGEST = 2_000  # characters of a name that are looked at
+_PLAIN = words.TOTAL | words.TRAIN  # all that the name of the one loss of a training says
+_CHINESE_SPLIT = re.compile("(?:训练|验证|测试|訓練|驗證|測試)集?")
+_EACH_STEP = _PLAIN | {"step", "steps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +57,6 @@ class Named:
 
     name: str
     role: str
-
-
-def words_of(raw: str) -> tuple[str, ...]:
-    """
-    >>> words_of("errD_real"), words_of("metrics/mAP50(B)"), words_of("trainloss")
-    (('err', 'd', 'real'), ('metrics', 'map50', 'b'), ('train', 'loss'))
-    """
-    text = raw[:LONGEST]
-    for word, plain in _WHOLE_WORDS.items():
-        text = text.replace(word, plain)
-    found: list[str] = []
-    for piece in _PIECE.findall(_CAMEL.sub("_", text)):
-        word = piece.lower()
-        glued = _GLUED.match(word) or _GLUED_AFTER.match(word)
-        found += glued.groups() if glued else [word]
-    return tuple(found)
-
-
-def is_step(raw: str) -> bool:
-    """Whether a column numbers the steps of training."""
-    return " ".join(words_of(raw)) in _STEP
-
-
-def is_epoch(raw: str) -> bool:
-    return " ".join(words_of(raw)) in _EPOCH
-
-
-def is_wall(raw: str) -> bool:
-    """Whether a column holds the time of day."""
-    return " ".join(words_of(raw)) in _WALL
 
 
 def named(raws: Iterable[str], said: Mapping[str, str] | None = None) -> dict[str, Named]:
@@ -159,11 +85,11 @@ def named(raws: Iterable[str], said: Mapping[str, str] | None = None) -> dict[st
     return found
 
 
-def _role_of(words: tuple[str, ...]) -> str:
+def _role_of(said: tuple[str, ...]) -> str:
     """The role of a series by its own words; a loss of some kind is `loss` at first."""
-    have, text = set(words), " ".join(words)
+    have, text = set(said), " ".join(said)
     role = OTHER
-    if text in _EPOCH:
+    if is_epoch(text):
         role = EPOCH
     elif "lr" in have or "learning rate" in text or text == "learningrate":
         role = LEARNING_RATE
@@ -171,64 +97,112 @@ def _role_of(words: tuple[str, ...]) -> str:
         role = LOSS_SCALE
     elif ("norm" in have and have & {"grad", "gradient", "gradients", "grads"}) or "gnorm" in have:
         role = GRADIENT_NORM
-    elif text in _STEP_TIME:
+    elif text in words.STEP_TIME:
         role = STEP_TIME
-    elif have & _SPEED and not have & _LOSS:
+    elif have & words.SPEED and not have & (words.LOSS | words.METRIC):
         role = OTHER
-    elif have & _VALIDATION:
+    elif have & words.VALIDATION:
         role = VALIDATION
-    elif have & _LOSS:
+    elif _is_loss(said):
         role = LOSS
-    elif have & (_METRIC | _TRAIN):
+    elif have & (words.METRIC | words.TRAIN):
         role = TRAINING
     return role
+
+
+def _is_loss(said: tuple[str, ...]) -> bool:
+    """Whether a name speaks of a loss; `losses/q_values` and `loss_weight` do not."""
+    have = set(said)
+    if "cross" in have and "entropy" in have:
+        return True
+    return bool(have & words.LOSS) and (said[-1] in words.LOSS or not have & words.NO_LOSS)
 
 
 def _settle_losses(roles: dict[str, str]) -> None:
     """Tell generator, discriminator and terms from plain losses, by what stands beside them."""
     open_names = [r for r, role in roles.items() if role in (LOSS, TRAINING, OTHER)]
-    words = {raw: set(words_of(raw)) for raw in open_names}
-    sides = {raw: _side(words_of(raw)) for raw in open_names}
-    spoken = {raw: side for raw, side in sides.items() if side and words[raw] & _GAME_LOSS}
-    if set(spoken.values()) != {GENERATOR, DISCRIMINATOR}:
-        spoken = {raw: side for raw, side in sides.items() if side and not words[raw] & _SPEED}
-    game = set(spoken.values()) == {GENERATOR, DISCRIMINATOR}
-    if game:
-        roles.update(spoken)
+    said = {raw: words_of(raw) for raw in open_names}
+    have = {raw: set(it) for raw, it in said.items()}
+    game = _settle_game(roles, said)
     losses = [r for r, role in roles.items() if role == LOSS]
+    if not (losses or game):
+        losses = _errors(roles)
+        roles.update(dict.fromkeys(losses, LOSS))
     if game:  # G_GAN G_L1 D_real cycle_A: terms are named without the word loss
-        losses += [r for r in open_names if roles[r] == OTHER and _term_role(words[r])]
-    totals = [raw for raw in losses if words[raw] <= _TOTAL | _TRAIN]
+        losses += [r for r in open_names if roles[r] == OTHER and _may_be_term(said[r])]
+    totals = [raw for raw in losses if have[raw] <= _PLAIN]
+    totals = totals or [raw for raw in losses if have[raw] <= _EACH_STEP]
     for raw in losses:
         beside = game or bool(totals)
         if raw in totals and not game:
             continue
-        if totals and words[raw] & _SMOOTHED and words[raw] - _SMOOTHED <= _TOTAL | _TRAIN:
+        if totals and have[raw] & words.SMOOTHED and have[raw] - words.SMOOTHED <= _EACH_STEP:
             roles[raw] = OTHER  # the same loss once more, smoothed
-        elif term := _term_role(words[raw]):
+        elif term := _term_role(have[raw]):
             if beside or term != RECONSTRUCTION:
                 roles[raw] = term
         elif beside:
             roles[raw] = TERM
+    if _earns(roles) and {r for r, role in roles.items() if role == LOSS} <= set(totals):
+        roles.update(dict.fromkeys(totals, TERM))  # an agent's loss need not fall
 
 
-def _side(words: tuple[str, ...]) -> str:
+def _settle_game(roles: dict[str, str], said: Mapping[str, tuple[str, ...]]) -> bool:
+    """Give the losses of two networks that play against each other their sides, if there are."""
+    sides = {r: s for r, it in said.items() if (s := _side(it)) and not _no_loss_of(it)}
+    spoken = {raw: side for raw, side in sides.items() if set(said[raw]) & words.GAME_LOSS}
+    if set(spoken.values()) != {GENERATOR, DISCRIMINATOR}:
+        spoken = {raw: s for raw, s in sides.items() if not set(said[raw]) & words.SPEED}
+    if set(spoken.values()) != {GENERATOR, DISCRIMINATOR}:
+        return False
+    for raw, side in spoken.items():
+        penalty = _term_role(set(said[raw])) == REGULARISER
+        roles[raw] = REGULARISER if penalty else side
+    return True
+
+
+def _no_loss_of(said: tuple[str, ...]) -> bool:
+    """Whether a name speaks of something a network has beside its loss (`D_x`, `D_accuracy`)."""
+    return bool(set(said) & words.NO_LOSS) and said[-1] not in words.GAME_LOSS
+
+
+def _may_be_term(said: tuple[str, ...]) -> bool:
+    return bool(_term_role(set(said))) and not set(said) & words.NO_LOSS
+
+
+def _errors(roles: Mapping[str, str]) -> list[str]:
+    """What a regression minimises, where no loss is logged: `train-rmse`."""
+    found = [raw for raw, role in roles.items() if role == TRAINING]
+    return [r for r in found if (it := set(words_of(r))) & words.TRAIN and it & words.ERROR][:1]
+
+
+def _earns(roles: Mapping[str, str]) -> bool:
+    """Whether a log tells what an agent earns."""
+    said = [(set(words_of(raw)), role) for raw, role in roles.items()]
+    if any(it & words.PREFERENCES for it, _ in said):
+        return False
+    return any(it & words.RETURNS and role in (TRAINING, OTHER) for it, role in said)
+
+
+def _side(said: tuple[str, ...]) -> str:
     """Which network of a game a name speaks of, by its first or last words."""
-    ends = {*words[:1], *words[1:2], *words[-1:]} if words else set()
-    if ends & _D:
+    ends = {*said[:2], *said[-1:]}
+    if ends & words.D:
         return DISCRIMINATOR
-    return GENERATOR if ends & _G else ""
+    return GENERATOR if ends & words.G else ""
 
 
-def _term_role(words: set[str]) -> str:
-    return next((role for role, known in _ROLE_WORDS.items() if words & known), "")
+def _term_role(have: set[str]) -> str:
+    if "cross" in have or have & {"box", "bbox"}:  # cross entropy, loss_box_reg
+        have = have - {"entropy", "reg"}
+    return next((role for role, known in _TERM_WORDS.items() if have & known), "")
 
 
 def _totals(roles: Mapping[str, str]) -> dict[str, str]:
     """The loss whose terms the others are: of the generator in a game, of the one loss else."""
     wanted = {role: [r for r, it in roles.items() if it == role] for role in (GENERATOR, LOSS)}
     whole = {
-        role: [r for r in raws if set(words_of(r)) <= _TOTAL | _TRAIN | _G]
+        role: [r for r in raws if set(words_of(r)) <= _EACH_STEP | words.G]
         for role, raws in wanted.items()
     }
     game = DISCRIMINATOR in roles.values()
@@ -254,10 +228,16 @@ def _name_of(raw: str, role: str, totals: Mapping[str, str], *, short: bool) -> 
 
 
 def _cut(raw: str) -> str:
-    """A raw name without its split: `train/loss` and `train_loss` are both `loss`."""
+    """A raw name without its split: `train/loss` and `valid_0's loss` are both `loss`."""
     text = re.sub(r"(?i)^(train|val|valid|test|eval)(loss|acc)$", r"\1_\2", raw.strip()[:LONGEST])
-    pieces = [p for p in re.split(r"[\s/_\-.:]+", text) if p]
-    kept = [p for p in pieces if p.lower() not in _TRAIN | _VALIDATION]
+    text = _CHINESE_SPLIT.sub("", text) or text
+    pieces = [p for p in re.split(r"(?:'s)?[\s/_\-.:]+", text) if p]
+    kept: list[str] = []
+    for before, piece in pairwise(["", *pieces]):
+        split = before.lower() in words.VALIDATION | words.TRAIN
+        counts = split and (piece == "s" or (piece.isdigit() and len(piece) == 1))
+        if piece.lower() not in words.TRAIN | words.VALIDATION and not counts:
+            kept.append(piece)
     return "_".join(kept or pieces) or "unnamed"
 
 
