@@ -188,7 +188,7 @@ def main() -> None:
     if options.corpus:
         import course_corpus
 
-        course_corpus.write(results, ROOT)
+        course_corpus.write(results, ROOT / "tests" / "runs" / "course")
 
 
 if __name__ == "__main__":

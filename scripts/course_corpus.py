@@ -1,4 +1,4 @@
-"""The records of the course's runs as compact files, tests/runs/course/<item>.json.gz."""
+"""The records of the course's runs as compact files, <folder>/<item>.json.gz."""
 
 import gzip
 import json
@@ -10,8 +10,7 @@ from record_runs import as_json
 import unstuck
 
 
-def write(results: list[Item], root: Path) -> None:
-    folder = root / "tests" / "runs" / "course"
+def write(results: list[Item], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in results:
         kept = []

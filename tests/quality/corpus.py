@@ -33,10 +33,10 @@ class Recorded:
 
 
 @cache
-def recorded() -> tuple[Recorded, ...]:
+def recorded(folder: Path = FOLDER) -> tuple[Recorded, ...]:
     small = [
         Recorded(p.name.removesuffix(".json.gz"), run_of(kept), _codes(kept), not _codes(kept))
-        for p in sorted(FOLDER.glob("*.json.gz"))
+        for p in sorted(folder.glob("*.json.gz"))
         for kept in [read(p)]
     ]
     course = [
@@ -46,7 +46,7 @@ def recorded() -> tuple[Recorded, ...]:
             tuple(kept["codes"]),
             kept["form"] == "healthy",
         )
-        for p in sorted((FOLDER / "course").glob("*.json.gz"))
+        for p in sorted((folder / "course").glob("*.json.gz"))
         for kept in read(p)
     ]
     return (*small, *course)
@@ -80,6 +80,9 @@ def by_epoch(run):
         value = [v[-1] if last else v.mean() for v in taken]
         series[name] = Series(name, epochs, np.array(value))
     return replace(log, series=series, facts={**log.facts, "step/unit": "epoch"})
+
+
+VIEWS = {"watched": lambda run: run, "logged": logged, "by epoch": by_epoch}
 
 
 def halved(run):

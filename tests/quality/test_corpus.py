@@ -6,12 +6,11 @@ Wrong alarms are worse than misses. `pytest -s` prints every run that misses a b
 from pathlib import Path
 
 import pytest
-from corpus import CODES, by_epoch, cells, first_cause, halved, logged, noisy, recorded, shown_by
+from corpus import CODES, VIEWS, cells, first_cause, halved, logged, noisy, recorded, shown_by
 from recorded import until
 
 from unstuck import diagnose
 
-VIEWS = {"watched": lambda run: run, "logged": logged, "by epoch": by_epoch}
 MOST_WARNED = 0.02  # of the healthy runs
 LEAST_DETECTED = 0.95  # of the sick runs whose code can be seen
 LEAST_NAMED = 0.85
