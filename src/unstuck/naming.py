@@ -7,7 +7,6 @@ apart into words; words decide. `--role NAME=ROLE` says it where they decide wro
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from unstuck import words
 from unstuck.words import LONGEST
@@ -233,10 +232,11 @@ def _cut(raw: str) -> str:
     text = _CHINESE_SPLIT.sub("", text) or text
     pieces = [p for p in re.split(r"(?:'s)?[\s/_\-.:]+", text) if p]
     kept: list[str] = []
-    for before, piece in pairwise(["", *pieces]):
-        split = before.lower() in words.VALIDATION | words.TRAIN
-        counts = split and (piece == "s" or (piece.isdigit() and len(piece) == 1))
-        if piece.lower() not in words.TRAIN | words.VALIDATION and not counts:
+    after_split = False
+    for piece in pieces:
+        numbers_split = after_split and (piece == "s" or (piece.isdigit() and len(piece) == 1))
+        after_split = numbers_split or piece.lower() in words.TRAIN | words.VALIDATION
+        if not after_split:
             kept.append(piece)
     return "_".join(kept or pieces) or "unnamed"
 

@@ -11,6 +11,7 @@ from unstuck import naming
 from unstuck.reading.columns import Column, number_of, tabled
 from unstuck.records import Run, Scalar
 from unstuck.source import UnreadableRunError
+from unstuck.words import TRAIN, VALIDATION
 
 RUN_COLUMNS = {
     *("run", "run name", "run id", "runname", "trial", "trial name", "trial id", "experiment"),
@@ -26,6 +27,7 @@ LEARNING = {
     *(naming.LOSS, naming.GENERATOR, naming.DISCRIMINATOR, naming.LEARNING_RATE),
     *(naming.VALIDATION, naming.TRAINING, naming.GRADIENT_NORM, *naming.TERM_ROLES),
 }
+_ALSO_DATA = TRAIN | VALIDATION | {"cost", "criterion"}
 
 
 @dataclass(slots=True)
@@ -41,7 +43,15 @@ def is_log(names: Sequence[str]) -> bool:
     axes = [n for n in names if naming.is_step(n) or naming.is_epoch(n)]
     if axes and len(names) > len(axes):
         return True
-    return any(named.role in LEARNING for named in naming.named(names).values())
+    return any(_speaks_of_training(n, it.role) for n, it in naming.named(names).items())
+
+
+def _speaks_of_training(name: str, role: str) -> bool:
+    """Whether a column alone makes a table a log; `score`, `map`, `test`, `cost` are data too."""
+    words = set(naming.words_of(name))
+    if words <= _ALSO_DATA:
+        return False
+    return role in LEARNING and (role != naming.TRAINING or bool(words & TRAIN))
 
 
 def keeps_words(name: str) -> bool:
