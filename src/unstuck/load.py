@@ -1,10 +1,12 @@
 """Path -> Run: reads whatever runs lie there."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unstuck import catalog
+from unstuck import catalog, words
+from unstuck.naming import DISCRIMINATOR, GENERATOR, LOSS, TERM_ROLES, TRAINING, VALIDATION
 from unstuck.reading.assemble import with_roles
 from unstuck.records import Run
 from unstuck.source import Source, UnreadableRunError
@@ -13,6 +15,13 @@ TEXT = 2  # the rank of sources that read plain text
 DEEPEST = 12  # directories below the one given
 MOST_PLACES = 100_000  # files and directories that are looked at
 SKIPPED = {"__pycache__", "node_modules", "site-packages", "checkpoints", "weights"}
+NO_LOGS = {  # ends of files below a directory that are not opened: data sets have many
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".svg", ".pdf", ".dcm"),
+    *(".npy", ".npz", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".bin", ".pkl", ".h5"),
+    *(".zip", ".tar", ".gz", ".xz", ".bz2", ".zst", ".7z", ".whl", ".nii", ".so", ".pyc"),
+    *(".mp4", ".avi", ".mov", ".mkv", ".wav", ".mp3", ".flac", ".ogg", ".ttf", ".otf"),
+}
+ON_TRAINING = {LOSS, GENERATOR, DISCRIMINATOR, TRAINING, *TERM_ROLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class Place:
     source: Source
     path: Path
     name: str
+    validates: bool = False  # beside a log of the training: `val/loss.tsv`, `train/loss.tsv`
 
 
 def load(path: str | Path, roles: Mapping[str, str] | None = None) -> Run | list[Run]:
@@ -60,7 +70,13 @@ def read(place: Place, roles: Mapping[str, str] | None = None) -> list[Run]:
         runs = [
             replace(r, name=f"{place.name}/{r.name}" if len(runs) > 1 else place.name) for r in runs
         ]
+    if place.validates:
+        runs = [with_roles(run, _validating(run)) for run in runs]
     return [with_roles(run, roles) for run in runs] if roles else runs
+
+
+def _validating(run: Run) -> dict[str, str]:
+    return {name: VALIDATION for name, role in run.roles.items() if role in ON_TRAINING}
 
 
 def places(path: str | Path) -> list[Place]:
@@ -81,7 +97,23 @@ def places(path: str | Path) -> list[Place]:
         )
     told = {folder for p in found if p.source.rank < TEXT for folder in p.path.parents}
     # text beside or above another log says the same once more
-    return [p for p in found if p.source.rank < TEXT or p.path.parent not in told]
+    found = [p for p in found if p.source.rank < TEXT or p.path.parent not in told]
+    names = {p.name for p in found}
+    return [replace(p, validates=_has_twin(p.name, names)) for p in found]
+
+
+def _has_twin(name: str, names: Set[str]) -> bool:
+    """Whether a log of validation has one of training beside it, alike in name but for the split.
+
+    >>> _has_twin("test_error.tsv", {"learn_error.tsv"}), _has_twin("test/a.csv", {"b/a.csv"})
+    (True, False)
+    """
+    return any(
+        f"{name[: word.start()]}{split}{name[word.end() :]}" in names
+        for word in re.finditer("[A-Za-z]+", name)
+        if word[0].lower() in words.VALIDATION
+        for split in words.TRAIN
+    )
 
 
 def _below(top: Path, folder: Path, depth: int, left: list[int]) -> Iterator[Place]:
@@ -94,6 +126,8 @@ def _below(top: Path, folder: Path, depth: int, left: list[int]) -> Iterator[Pla
         if left[0] < 0:
             raise UnreadableRunError(f"{top} holds more than {MOST_PLACES:,} files; give a part")
         if child.name.startswith(".") or child.name in SKIPPED or child.is_symlink():
+            continue
+        if child.suffix.lower() in NO_LOGS:
             continue
         source = _source_of(child)
         if source:

@@ -68,3 +68,41 @@ def test_a_log_that_is_only_read_once_for_all_sources(tmp_path, monkeypatch):
     bounds._head.cache_clear()
     places(tmp_path / "log.csv")
     assert bounds._head.cache_info().misses == 1
+
+
+def test_a_log_of_the_validation_beside_that_of_the_training_is_no_second_training(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path / f"plots/{split}/loss.csv")
+    write(tmp_path / "test/loss.csv")  # a run somebody called test
+    assert {run.name: list(run.series) for run in load_all(tmp_path)} == {
+        "plots/train/loss.csv": ["loss/loss"],
+        "plots/val/loss.csv": ["metric/val/loss"],
+        "test/loss.csv": ["loss/loss"],
+    }
+
+
+def test_a_role_that_is_said_counts_more_than_where_a_log_lies(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path / f"{split}.csv")
+    runs = load_all(tmp_path, {"loss": "loss"})
+    assert [list(run.series) for run in runs] == [["loss/loss"]] * 2
+
+
+def test_pictures_and_a_table_of_their_labels_are_no_run(tmp_path):
+    for i in range(300):
+        (tmp_path / f"{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+    rows = "".join(f"{i}.png,{i % 10},{i % 7},{i % 3},{i / 300}\n" for i in range(300))
+    (tmp_path / "labels.csv").write_text("image,label,test,cost,score\n" + rows)
+    with pytest.raises(UnreadableRunError, match="holds no run"):
+        places(tmp_path)
+
+
+def test_files_of_data_sets_are_not_opened(tmp_path, monkeypatch):
+    from unstuck.reading import bounds
+
+    for i in range(50):
+        (tmp_path / f"{i}.JPG").write_bytes(b"\xff\xd8\xff\xe0")
+    write(tmp_path / "log.csv")
+    bounds._head.cache_clear()
+    assert names(tmp_path) == ["log.csv"]
+    assert bounds._head.cache_info().misses == 1
