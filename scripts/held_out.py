@@ -57,12 +57,16 @@ def judge(kept: list[corpus.Recorded], console: Console) -> None:
             if (found := diagnose(seen_as(it.run)).at_least("warning"))
         ]
         shown = [it for it in sick if corpus.shown_by(it.planted, seen_as(it.run))]
-        first = {it.name: corpus.first_cause(seen_as(it.run)) for it in shown}
-        named = [it for it in shown if first[it.name] in it.planted]
-        missed = [f"{it.name}: {first[it.name] or '-'}" for it in shown if it not in named]
+        first = [corpus.first_cause(seen_as(it.run)) for it in shown]
+        named = sum(code in it.planted for it, code in zip(shown, first, strict=True))
+        missed = [
+            f"{it.name}: {code or '-'}"
+            for it, code in zip(shown, first, strict=True)
+            if code not in it.planted
+        ]
         console.print(
             f"{view:9} {len(warned)} of {len(healthy)} healthy runs warned of; of {len(shown)} "
-            f"sick ones {sum(map(bool, first.values()))} detected, {len(named)} named first"
+            f"sick ones {sum(map(bool, first))} detected, {named} named first"
         )
         for line in [*(f"warned {w}" for w in warned), *(f"missed {m}" for m in missed)]:
             console.print(f"    {line}")
