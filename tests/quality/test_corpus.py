@@ -12,7 +12,8 @@ from recorded import until
 from unstuck import diagnose
 
 MOST_WARNED = 0.02  # of the healthy runs
-LEAST_DETECTED = 0.95  # of the sick runs whose code can be seen
+# of the sick runs whose code can be seen there; epochs' means hide what single batches do
+LEAST_DETECTED = {"watched": 0.95, "logged": 0.95, "by epoch": 0.85}
 LEAST_NAMED = 0.85
 MOST_CHANGED = 0.02  # of all cells
 MATRIX = Path(__file__).parent / "matrix.tsv"
@@ -21,8 +22,9 @@ SICK = [it for it in recorded() if it.planted and set(it.planted) & set(CODES)]
 
 
 def test_the_corpus_is_large_enough():
+    """Trainings, not seeds of one."""
     assert len({it.name.rsplit(" ", 1)[0] for it in HEALTHY}) >= 60
-    assert len({it.name.rsplit(" ", 1)[0] for it in SICK}) >= 60 or len(SICK) >= 100
+    assert len({it.name.rsplit(" ", 1)[0] for it in SICK}) >= 60
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
@@ -40,14 +42,14 @@ def test_healthy_runs_raise_next_to_no_alarm(view, share):
 @pytest.mark.parametrize("view", VIEWS)
 def test_sick_runs_are_detected_and_named(view):
     seen = [it for it in SICK if shown_by(it.planted, VIEWS[view](it.run))]
-    unseen = {it.name: first_cause(VIEWS[view](it.run)) for it in seen}
-    detected = [name for name, code in unseen.items() if code]
-    named = [it.name for it in seen if unseen[it.name] in it.planted]
-    missed = {it.name: (it.planted, unseen[it.name]) for it in seen if it.name not in named}
+    first = {it.name: first_cause(VIEWS[view](it.run)) for it in seen}
+    detected = [name for name, code in first.items() if code]
+    named = [it.name for it in seen if first[it.name] in it.planted]
+    missed = {it.name: (it.planted, first[it.name]) for it in seen if it.name not in named}
     print(f"\n{view}: of {len(seen)} sick runs {len(detected)} detected, {len(named)} named first")
     print(f"missed: {missed}")
     assert len(seen) >= 60
-    assert len(detected) >= LEAST_DETECTED * len(seen)
+    assert len(detected) >= LEAST_DETECTED[view] * len(seen)
     assert len(named) >= LEAST_NAMED * len(seen)
 
 

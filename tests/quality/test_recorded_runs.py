@@ -1,6 +1,6 @@
-"""Diagnoses of recorded real runs (scripts/record_runs.py): the matrix of runs and codes.
+"""Diagnoses of the small recorded trainings (scripts/record_runs.py), run by run.
 
-Sick runs name the planted code first; healthy ones raise no alarm. `pytest -s` prints the matrix.
+Sick runs name the planted code first; healthy ones raise no alarm.
 """
 
 from pathlib import Path
@@ -76,15 +76,3 @@ def test_every_detector_that_can_look_is_silent_on_healthy_runs_it_could_look_at
 def test_recorded_runs_stay_small():
     assert sum(path.stat().st_size for path in FILES) < LARGEST_ALL
     assert all(path.stat().st_size < LARGEST for path in FILES)
-
-
-def test_print_the_matrix():
-    codes = [d.code for d in catalog.detectors()]
-    marks = {"error": "E", "warning": "W", "info": "i"}
-    print("\n" + " " * 34 + " ".join(codes))
-    for name in (*SICK, *HEALTHY):
-        run, expected = RUNS[name]
-        found = {f.code: marks[f.severity] for f in reversed(diagnose(run).findings)}
-        cells = [f"{found.get(c, '.')}{'*' if c == expected else ' '}" for c in codes]
-        print(f"{name:34}" + " ".join(f"{cell:^6}" for cell in cells))
-    assert len(SICK) >= 15 and len(HEALTHY) >= 20

@@ -67,7 +67,6 @@ from unstuck.signals.games import lone_losses
 from unstuck.signals.names import shown
 from unstuck.signals.recurring import Steps, around, at_fixed_places, excess, in_each, onsets
 from unstuck.signals.spans import finite
-from unstuck.signals.units import counts_epochs
 
 FAR = 8.0  # noise scales; a last batch of two reached 6, broken batches 16 and more (LOG.md)
 HIGH = 2.0  # times the level around; broken batches came to 7, synthetic restarts to 1.6 (LOG.md)
@@ -77,10 +76,8 @@ FAITHFUL = 0.7  # share of the places or epochs; broken batches were seen in 0.9
 EPOCHS = 8  # with one spike each by chance: 1 in 3,000 (Poisson of mean 1)
 
 
-@detector("DAT009", needs=("loss/*",), explains=("OPT005",))
+@detector("DAT009", needs=("loss/*",), by_step=True, explains=("OPT005",))
 def corrupt_batch(run: Run) -> Iterator[Finding]:
-    if counts_epochs(run):
-        return
     for series in lone_losses(run):
         high = excess(series)
         steps = onsets(high, FAR)
