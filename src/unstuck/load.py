@@ -15,7 +15,8 @@ TEXT = 2  # the rank of sources that read plain text
 DEEPEST = 12  # directories below the one given
 MOST_PLACES = 100_000  # files and directories that are looked at
 SKIPPED = {"__pycache__", "node_modules", "site-packages", "checkpoints", "weights"}
-NO_LOGS = {  # ends of files below a directory that are not opened: data sets have many
+NO_LOGS = {  # ends of files below a directory that are not opened: data and code, often many
+    *(".py", ".ipynb", ".c", ".cpp", ".cc", ".cu", ".h", ".js", ".ts", ".css", ".html", ".sh"),
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".svg", ".pdf", ".dcm"),
     *(".npy", ".npz", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".bin", ".pkl", ".h5"),
     *(".zip", ".tar", ".gz", ".xz", ".bz2", ".zst", ".7z", ".whl", ".nii", ".so", ".pyc"),

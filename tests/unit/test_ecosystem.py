@@ -1,4 +1,7 @@
-"""What is read from captures of twenty programs, made anew by scripts/log_samples/ecosystem.py."""
+"""What is read of what real programs print and write.
+
+scripts/log_samples/ecosystem.py takes the captures anew.
+"""
 
 from pathlib import Path
 
