@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import median_filter
 
 from unstuck import Series
-from unstuck.signals.recurring import around, at_fixed_places, excess, in_each, onsets
+from unstuck.signals.recurring import (
+    around,
+    at_fixed_places,
+    excess,
+    in_each,
+    onsets,
+    running_median,
+)
 
 
 def spiky(count=300, every=30, first=7, high=5.0, seed=0):
@@ -19,6 +27,15 @@ def test_a_spike_stands_out_by_its_own_neighbourhood():
     high = excess(late)
     assert onsets(high, 8.0).tolist() == list(range(7, 300, 30))
     assert around(late).value[277] == pytest.approx(np.exp(-2.77), rel=0.2)
+
+
+@pytest.mark.parametrize("count", [1, 5, 100, 1234])
+@pytest.mark.parametrize("width", [21, 101])
+def test_running_median_agrees_with_its_twin_in_scipy(count, width, monkeypatch):
+    monkeypatch.setattr("unstuck.signals.recurring.AT_A_TIME", 500)
+    value = np.random.default_rng(count).standard_normal(count)
+    twin = median_filter(value, width, mode="reflect")
+    assert np.array_equal(running_median(value, width), twin)
 
 
 def test_noise_alone_has_no_spikes():
