@@ -81,7 +81,7 @@ def _codes(said: Sequence[str], option: str) -> tuple[str, ...]:
 
 
 @click.command(name="diagnose")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write HTML.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write JSON.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Accept all this finds.")
@@ -94,7 +94,7 @@ def _codes(said: Sequence[str], option: str) -> tuple[str, ...]:
 )
 @policy_options
 def diagnose_command(
-    path: Path,
+    paths: tuple[Path, ...],
     html_file: Path | None,
     json_file: Path | None,
     write_baseline: Path | None,
@@ -102,25 +102,35 @@ def diagnose_command(
     jobs: int | None,
     **asked: Any,
 ) -> None:
-    """Diagnose the run at PATH: a log of any known format, or a folder of many."""
+    """Diagnose the runs at PATHS: logs of any known format, or folders of them."""
     policy = policy_of(**asked)
-    found = places(path)
+    found = _places(paths)
     if len(found) == 1 and not write_baseline:
-        runs = load_all(path, policy.roles)
+        runs = load_all(paths[0], policy.roles)
         if len(runs) == 1 and style == "terminal":
             from unstuck.diagnose import diagnose
             from unstuck.policy import judged
 
             diagnosis = judged(diagnose(runs[0]), policy)
-            show(diagnosis, html_file, json_file, command=f"unstuck diagnose {path}")
+            show(diagnosis, html_file, json_file, command=f"unstuck diagnose {paths[0]}")
             sys.exit(status_of(diagnosis, policy.fail_on))
     if html_file:
         raise click.UsageError("--html is for one run; give the path of one")
-    sys.exit(_diagnose_many(path, found, policy, json_file, write_baseline, style, jobs))
+    sys.exit(_diagnose_many(found, policy, json_file, write_baseline, style, jobs))
+
+
+def _places(paths: Sequence[Path]) -> list[Place]:
+    """Where runs lie; those of several paths are named after the whole path."""
+    if len(paths) == 1:
+        return places(paths[0])
+    return [
+        replace(place, name=f"{path}/{place.name}" if place.name else str(path))
+        for path in paths
+        for place in places(path)
+    ]
 
 
 def _diagnose_many(
-    path: Path,
     found: Sequence[Place],
     policy: Policy,
     json_file: Path | None,
@@ -140,12 +150,13 @@ def _diagnose_many(
             click.echo(f"unstuck: {' '.join(one.error.split())[:1000]}", err=True)
     pairs = [pair for one in surveyed for pair in zip(one.diagnoses, one.steps, strict=True)]
     if not pairs:
-        raise UnreadableRunError(f"{path}: none of {len(found)} logs could be read")
+        raise UnreadableRunError(f"none of {len(found)} logs could be read")
     diagnoses = [diagnosis for diagnosis, _ in pairs]
     if style == "github":
+        where = {place.name: place.path for place in found}
         for one in surveyed:
             for diagnosis in one.diagnoses:
-                for line in github.annotations(diagnosis, path / one.place if one.place else path):
+                for line in github.annotations(diagnosis, where[one.place]):
                     click.echo(line)
     else:
         table.print_runs(pairs)

@@ -60,6 +60,16 @@ def test_a_folder_of_runs_is_a_table_sorted_by_severity(unstuck, tmp_path):
     assert lines[-1] == "1 run with an error at worst, 1 run without a finding"
 
 
+def test_several_paths_are_diagnosed_together(unstuck, tmp_path):
+    write(tmp_path / "a.csv", diverges=True)
+    write(tmp_path / "runs/b.csv")
+    _, out, _ = unstuck("diagnose", "a.csv", "runs", "--json", "out.json")
+    assert out.splitlines()[1].split()[:2] == ["error", "a.csv"]
+    assert "1 run without a finding" in out
+    told = json.loads((tmp_path / "out.json").read_text())["reports"]
+    assert [report["run"]["name"] for report in told] == ["a.csv", "runs/b.csv"]
+
+
 def test_many_runs_are_diagnosed_by_several_processes_as_by_one(unstuck, tmp_path):
     for i in range(30):
         write(tmp_path / f"runs/{i:02}/log.csv", diverges=i % 7 == 0, steps=60)
