@@ -4,8 +4,11 @@ Names are `<what>/<where>[/<which>]`, the same whether watched or read from a lo
 numbered by the training step it was taken in, counted from 0.
 """
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from unstuck.words import ERROR, LOSS, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,13 @@ FACTS = (
     Entry("environment/*", "", "versions and device the run was made with", "watch"),
 )
 
+LOSS_WORDS = LOSS | ERROR | {"err", "error", "errors"}
 VALIDATION_PREFIXES = ("val_", "valid_", "validation_", "test_", "eval_", "dev_")
-HIGHER_IS_BETTER = ("acc", "psnr", "ssim", "map", "auc", "f1", "iou", "dice", "precision", "recall")
+_RISES = re.compile(  # a word of a metric that is meant to rise
+    r"(bal)?acc(uracy|uracies)?\d*|top\d+|psnr|(ms)?ssim|m?ap\d*|map\d*|au(c|roc|prc)|f\d(score)?"
+    r"|[mgdc]?iou|jaccard|dice|precision|recall|r2|bleu\d*|rouge\w*|[csi]*snr|cider|ndcg\d*|hits\d*"
+    r"|mrr|kappa|mcc|rewards?|returns?"
+)
 
 
 def meaning_of(name: str) -> Entry | None:
@@ -204,6 +212,10 @@ def metric_name(key: str) -> str:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether a metric's last name part is one of the usual ones that rise when all goes well."""
-    last = metric.rsplit("/", 1)[-1].lower()
-    return any(known in last for known in HIGHER_IS_BETTER)
+    """Whether a metric's last name part is one of the usual ones that rise when all goes well.
+
+    >>> higher_is_better("metric/val/mAP50(B)"), higher_is_better("metric/val/dice_loss")
+    (True, False)
+    """
+    words = words_of(metric.rsplit("/", 1)[-1])
+    return not LOSS_WORDS & set(words) and any(_RISES.fullmatch(word) for word in words)

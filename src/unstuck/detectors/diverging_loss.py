@@ -10,6 +10,11 @@ start or more, the level where `LOST_AGAIN` of that fall is undone; in both case
 noise of the start. A log of epochs starts with its first line; other runs with the median of the
 first readings, and only what comes after these is a fall.
 
+Where a validation metric got better than it was at first, by more than `LEARNED` and clear of its
+noise, and stays so to the end, the network learns, whatever becomes of the loss, and it is an
+*info*: a detector's loss of boxes begins near zero, because nothing is found yet that it could be
+wrong about.
+
 In reinforcement learning only the losses of values (`td_loss`, `value_loss`) are looked at. They
 grow with what an agent earns, so the limit is `RISE_OF_VALUES` times the start, and the returns
 must have grown by less than `GAIN`.
@@ -35,6 +40,16 @@ it gained (a schedule, a harder stage), and one that never had gained much:
 []
 >>> diverging_loss(Run.of(loss__train=[1.0] * 5 + [0.75] * 70 + [0.99] * 25))
 []
+
+A loss that grows while the network learns its task is worth knowing only:
+
+>>> def learns(gain, end):
+...     val = [1.0 - gain * min(t, 40) / 40 for t in range(80)] + [end] * 20
+...     return Run.of(loss__box=rising, metric__val__loss=val)
+>>> [f.severity for f in diverging_loss(learns(0.07, 0.93))]
+['info']
+>>> [f.severity for f in diverging_loss(learns(0.04, 0.96)) + diverging_loss(learns(0.5, 0.99))]
+['error', 'error']
 
 The losses of a game of two networks are not meant to fall:
 
@@ -68,6 +83,7 @@ from unstuck.signals.levels import FIRST, end_level, start_level
 from unstuck.signals.names import shown
 from unstuck.signals.noise import clear_margin
 from unstuck.signals.spans import finite, last_span_beyond, length
+from unstuck.signals.splits import direction
 from unstuck.signals.units import counts_epochs, first_level
 from unstuck.signals.windows import in_windows
 
@@ -75,6 +91,7 @@ RISE = 2.0  # times the start; healthy runs ended at 1.0 or below (our runs, LOG
 RISE_OF_VALUES = 10.0  # times; DQN that learns ends below 0.3 of its start, diverging at 9,000
 GAIN = 0.3  # share of the start; smaller gains are lost to noise in healthy runs
 LOST_AGAIN = 0.8  # share of the gain; schedules and harder stages gave back less than half
+LEARNED = 0.05  # of the first level; a sound YOLO 0.1 after a quarter, diverging runs -0.7 (LOG.md)
 LASTING = 0.2  # share of the run; spikes and restarts of a schedule are shorter
 
 
@@ -97,8 +114,17 @@ def diverging_loss(run: Run) -> Iterator[Finding]:
                     f"since step {span[0]}; it began at {start:.3g}, its best was {best:.3g}"
                 ),
                 evidence=(Evidence(calm, ">", limit, span),),
-                severity="error",
+                severity="info" if _learns(run) else "error",
             )
+
+
+def _learns(run: Run) -> bool:
+    """Whether a validation metric ends better than it began."""
+    for series in run.matching("metric/val/*"):
+        gained = direction(series.name) * (start_level(series) - end_level(series))
+        if gained > max(LEARNED * abs(start_level(series)), clear_margin(series)):
+            return True
+    return False
 
 
 def _earns_more(earned: Series) -> bool:
