@@ -1,4 +1,4 @@
-"""The samples of the log formats (tests/logs) are small sound trainings: no alarm, young or done."""
+"""The samples of the log formats are small sound trainings, too: no alarm, young or done."""
 
 from pathlib import Path
 

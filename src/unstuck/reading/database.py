@@ -36,7 +36,8 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         raise UnreadableRunError(told) from None
     try:
         yield connection
-    except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+    except (sqlite3.Error, ValueError, TypeError, OverflowError, MemoryError) as error:
+        # SQLite runs out of memory at once where a damaged cell claims gigabytes
         if isinstance(error, UnreadableRunError):
             raise
         raise UnreadableRunError(f"{path} is damaged and cannot be read ({_line(error)})") from None
