@@ -84,7 +84,7 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
 
 def _line(error: Exception) -> str:
     """What an error says, in one line: it may quote the file."""
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _kinds(connection: sqlite3.Connection) -> dict[str, str]:
