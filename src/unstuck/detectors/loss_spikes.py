@@ -62,9 +62,9 @@ from unstuck.signals.games import lone_losses
 from unstuck.signals.jumps import Jump, course_of, jumps, period_of
 from unstuck.signals.names import shown
 
-FAR = 10  # noises; healthy runs jumped so far and so high at most once (LOG.md)
+FAR = 10  # noises; only heavy tails jumped so far and so high more than once (LOG.md)
 HIGH = 0.5  # of the whole fall; bad batches cost 0.52 to 88 (LOG.md)
-MANY = 4  # healthy runs had one at most, runs with bad batches five up (LOG.md)
+MANY = 4  # healthy runs one but for heavy tails, runs with bad batches five up (LOG.md)
 ALONE = 0.55  # of the excursions; with bad batches 0.56 up, under heavy tails up to 0.5 (LOG.md)
 
 
