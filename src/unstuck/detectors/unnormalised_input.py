@@ -71,7 +71,8 @@ LEARNS = 0.5  # share of the loss left; with raw targets too, all of it was left
     "DAT001",
     needs=("activation/*.input/mean", "activation/*.input/std"),
     explains=(
-        "OPT001", "OPT003", "OPT004", "NUM001", "ACT001", "GRD001", "LOS001", "LOS002", "COL004",
+        "INI001", "OPT001", "OPT003", "OPT004", "NUM001", "ACT001", "GRD001", "LOS001", "LOS002",
+        "COL004",
     ),
 )  # fmt: skip
 def unnormalised_input(run: Run) -> Iterator[Finding]:
