@@ -5,7 +5,7 @@ import pytest
 import report_sample as sample
 
 from unstuck import catalog
-from unstuck.records import Diagnosis, Finding, Treatment, Unchecked, Verdict
+from unstuck.records import Diagnosis, Finding, Run, Treatment, Unchecked, Verdict
 from unstuck.report import story, text
 
 
@@ -76,3 +76,16 @@ def test_the_proven_treatment_removed_the_finding_and_helped_most():
     assert story.proven(kept).treatment.name == rest[1].treatment.name  # less effect, but cured
     nobody = tuple(replace(v, lost_finding=None, had_finding=None) for v in trial.verdicts)
     assert story.proven(replace(trial, verdicts=nobody)).treatment.name == "lower-content-weight"
+
+
+def test_what_no_log_can_hold_is_one_lack_of_a_log():
+    log = Run({}, facts={"source/format": "csv-table"})
+    missed = (
+        Unchecked("ACT001", ("activation/*/dead_fraction",)),
+        Unchecked("GRD001", ("grad_norm/*/*",)),
+        Unchecked("OPT006", ("lr/*",)),
+    )
+    told = story.unchecked_groups(Diagnosis(log, (), missed))
+    assert told == [((story.WATCHED,), ["ACT001", "GRD001"]), (("lr/*",), ["OPT006"])]
+    watched = story.unchecked_groups(Diagnosis(Run({}), (), missed))
+    assert len(watched) == 3

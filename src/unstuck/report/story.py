@@ -17,9 +17,10 @@ from unstuck.records import (
     Verdict,
 )
 from unstuck.report.text import clean, counted, number, scalar
-from unstuck.vocabulary import meaning_of
+from unstuck.vocabulary import FACTS, SERIES, meaning_of
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+WATCHED = "record of watching (unstuck run)"
 OPS = {">": "above", "<": "below"}
 
 
@@ -108,13 +109,25 @@ def unchecked_groups(
 ) -> list[tuple[tuple[str, ...], list[str]]]:
     """(what was missing, codes that lacked exactly this), the commonest lack first.
 
-    `partly`: of those that looked, but could not be sure.
+    What no log can hold is one lack of a log. `partly`: of those that looked, but were not sure.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
+    log = "source/format" in diagnosis.run.facts
     for unchecked in diagnosis.unchecked:
         if unchecked.partly == partly:
-            groups.setdefault(tuple(clean(m) for m in unchecked.missing), []).append(unchecked.code)
+            missing = tuple(clean(m) for m in unchecked.missing)
+            if log and all(_only_watched(m) for m in unchecked.missing):
+                missing = (WATCHED,)
+            groups.setdefault(missing, []).append(unchecked.code)
     return sorted(((m, sorted(c)) for m, c in groups.items()), key=lambda g: (-len(g[1]), g[1]))
+
+
+def _only_watched(pattern: str) -> bool:
+    """Whether no log has series or facts of this pattern: layers, or what only watching sees."""
+    head, *rest = pattern.split("/")
+    known = [e for e in (*SERIES, *FACTS) if e.pattern.partition("/")[0] == head]
+    by_layer = head == "grad_norm" and len(rest) > 1
+    return by_layer or (bool(known) and not any("logs" in e.written_by for e in known))
 
 
 def changes(treatment: Treatment, recipe: Recipe) -> list[str]:
