@@ -60,7 +60,7 @@ _STEP = {
     *("time total timesteps", "total timesteps", "timesteps total", "timesteps", "timestep"),
     *("env steps", "total steps", "total env steps", "num env steps"),
 }
-_EPOCH = {"epoch", "epochs", "ep", "trainer epoch", "train epoch"}
+_EPOCH = {"epoch", "epochs", "ep", "trainer epoch", "train epoch", "epoche", "époque", "época"}
 _WALL = {"wall time", "timestamp", "walltime", "datetime"}
 _WHOLE = {  # what is told apart by case only, and what people write in Chinese
     "mAP": "map",

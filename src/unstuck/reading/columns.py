@@ -11,7 +11,16 @@ from unstuck import naming
 from unstuck.reading.assemble import FURTHEST, Readings, assembled
 from unstuck.records import Floats, Recipe, Run, Scalar
 
-MISSING = {"", "-", "--", "none", "null", "n/a", "na"}  # a cell without a reading; NaN is one
+MISSING = {
+    "",
+    "-",
+    "--",
+    "---",
+    "none",
+    "null",
+    "n/a",
+    "na",
+}  # a cell without a reading; NaN is one
 _WRAPPED = re.compile(  # tensor(0.5, device='cuda:0'), np.float32(0.5), [0.5], 0.5±0.1, 1,234.5
     r"(?P<open>[a-z_][\w.]*\()?\[*\s*(?P<number>[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)"
     r"(?:e[-+]?\d+)?|[-+]?inf|nan)\s*\]*(?(open)(?:,\s*[a-z_]+=.*)?\))(?:\s*(?:±|\+/-).*)?"

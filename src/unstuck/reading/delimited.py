@@ -91,7 +91,8 @@ def _header_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
     if not rows or sum(map(bool, names)) < 0.5 * len(names):
         return None
     commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(c) for row in rows for c in row)
-    fitting = [row for row in rows if len(names) <= len(row) <= len(names) + 1]
+    widest = len(names) + (len(names) > 1)
+    fitting = [row for row in rows if len(names) <= len(row) <= widest]
     if len(fitting) < FITTING * len(rows):
         return None
     cells = list(zip(*[row[: len(names)] for row in fitting], strict=True))
@@ -133,9 +134,10 @@ class _Rows:
                 yield [name.strip() for name in row if name.strip()]
 
     def _is_header(self, row: list[str]) -> bool:
+        place = next(i for i, name in enumerate(self.layout.names) if name)
         return (
-            bool(row)
-            and row[0].strip(" #") == self.layout.names[0]
+            len(row) > place
+            and row[place].strip(" #") == self.layout.names[place]
             and not any(number_of(cell) is not None for cell in row)
         )
 

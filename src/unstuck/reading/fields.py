@@ -23,15 +23,23 @@ HOLE = "\x00"  # stands for a number in a template
 LONGEST_LINE = 4_000  # characters that are looked at
 LONGEST_NAME = 4  # words
 
-_DIGITS = r"\d*+(?:,\d{3}(?!\d))*+(?:\.\d*+)?(?:[eE][-+]?\d+)?"
+_DIGITS = (  # a comma may be a decimal one, or stand between thousands
+    r"\d*+(?:,\d{3}(?!\d))*+(?:\.\d*+|(?:,\d++(?!\.\d))++(?!,\d))?(?:[eE][-+]?\d+)?"
+)
 _FRACTION = r"\d++(?:[eE][-+]?\d+)?"
 _NUMBER = re.compile(  # its first character, what may not stand before that, and the rest of it
     r"([-+.\dnNiI](?<![\w@.].)(?<!\w-.)(?:"
     rf"(?<=\d){_DIGITS}|(?<=\.){_FRACTION}|(?<=[-+])(?:\d{_DIGITS}|\.{_FRACTION}|(?i:nan|inf)(?!\w))"
-    r"|(?<=[nN])(?i:an)(?!\w)|(?<=[iI])(?i:nf(?:inity)?)(?!\w)))"
+    r"|(?:(?<=[nN])(?i:an)|(?<=[iI])(?i:nf(?:inity)?))(?!\w)"
+    r"(?<!of ...)))"  # `number of nan iterations: 0`
 )
 _GLUED = re.compile(r"[chptrn][-_]?\d")  # a quick look whether there may be one of
 _GLUED_COUNTER = re.compile(r"(?i)\b(epoch|iter|iteration|step|ep)[-_]?(?=\d)")
+_CHINESE_COUNTER = re.compile(
+    r"第 {0,3}(\d+)( {0,3}/ {0,3}\d+)? {0,3}[个個]?([轮輪期代步批次]|epoch|step|batch|iter)"
+)
+_COUNTED = {"批": "batch", "步": "step", "次": "step"}  # the others are epochs
+_STREAM = re.compile(r"\b(?:stdout|stderr) [FP] ")  # in front of each line of a container
 _WRAPPER = re.compile(r"\b(?:tensor|array|(?:np|numpy|jnp|torch)\.\w+|float\d*|DeviceArray)\(\[*")
 _BAR = re.compile(r"\d{1,3}%\|[^|]{0,500}\||[━╸╺─╍]{2,}|\[[=>. #-]{4,}\]")
 _BAR_SIGNS = ("%|", "━", "[=", "[>", "[#")
@@ -40,9 +48,12 @@ _TOKEN = re.compile(
     r"|\x00(?::\x00)+)"
     r"|\x00(?P<unit>%|/?[A-Za-zµ][\w/µ]*+)?(?:(?P<of> ?/ ?)\x00)?"
     r"|(?P<word>[^\W\d]\w*+(?:[/.@+&-]+\w++|\([^\s()\x00]{0,30}(?:\([^\s()\x00]{0,20}\))?\))*+)"
-    r"|(?P<sep>[:=])|(?P<transparent>[\[(){'\"` ])|(?P<stop>.)",
+    r"|(?P<sep>[:=:→]|->)|(?P<transparent>[\[(){'\"` ])|(?P<stop>.)",
     re.DOTALL,
 )
+_ROW_BAR = re.compile(r"(?<=[\x00A-Z]):? \x00/\x00 \[")  # the bar itself is gone by then
+_LETTERS = re.compile(r"[^\W\d_]")
+_FRACTION_AND_CLOCK = re.compile(r"\x00/\x00 \x00(?::\x00)+")  # of a bar; in front it is a date
 _UNITS = re.compile(
     r"(?i)%|[mµun]?s|secs?|seconds?|mins?|minutes?|m|h|hours?|d|it|its|x|db|e|st|nd|rd|th"
     r"|[kmgt]?i?b|[kmg]|\w*/\w+"
@@ -50,12 +61,14 @@ _UNITS = re.compile(
 _STOP_WORDS = {
     *("with", "the", "is", "was", "a", "of", "at", "in", "on", "for", "and", "to", "by", "after"),
     *("from", "than", "has", "finished", "done", "complete", "completed", "took", "got", "new"),
+    *("info", "debug", "warning", "stdout", "stderr"),
 }
 TRAINING = {"train", "training"}
 VALIDATING = {
     *("val", "valid", "validation", "validating", "validate", "eval", "evaluation", "evaluating"),
     *("evaluate", "test", "testing", "dev", "holdout"),
 }
+_SPLITS = TRAINING | VALIDATING
 _FILES = (".py", ".cc", ".cpp", ".c", ".cu", ".h", ".js", ".ipynb", ".sh")
 
 
@@ -104,29 +117,44 @@ def split_line(line: str) -> tuple[str, list[str]]:
         line = _WRAPPER.sub("", line)
     if _GLUED.search(line):
         line = _GLUED_COUNTER.sub(r"\1 ", line)
+    if "第" in line:
+        line = _CHINESE_COUNTER.sub(_named_counter, line)
     parts = _NUMBER.split(line)
     return " ".join(HOLE.join(parts[::2]).split()), parts[1::2]
 
 
+def _named_counter(found: re.Match[str]) -> str:
+    word = found[3] if found[3].isascii() else _COUNTED.get(found[3], "epoch")
+    return f" {word} {found[1]}{found[2] or ''} "
+
+
 def shape_of(template: str) -> Shape:
     """What the numbers of a template are."""
-    return _Reader(template).shape()
+    return _Reader(_STREAM.sub("", template)).shape()
 
 
 def shape_of_row(template: str, header: Sequence[str]) -> Shape | None:
-    """The shape of a row of bare numbers below a header; None where they do not fit."""
-    clock = [m["clock"] for m in _TOKEN.finditer(template) if m[0].startswith(HOLE)]
-    if len(clock) != len(header):
+    """The shape of a row of bare numbers below a header; None where they do not fit.
+
+    A progress bar may follow the row.
+    """
+    tokens = [m for m in _TOKEN.finditer(template) if m[0].startswith(HOLE)]
+    bar = _ROW_BAR.search(template)
+    row = [m for m in tokens if bar is None or m.start() < bar.start()]
+    if len(row) != len(header) or (_LETTERS.search(template) and bar is None):
         return None
     counters: list[Counter] = []
     fields: list[Field] = []
     number = 0
-    for name, time in zip(header, clock, strict=True):
-        if time is None and (is_epoch(name) or is_step(name)):
-            counters.append(Counter("epoch" if is_epoch(name) else "step", number))
-        elif time is None:
+    for name, token in zip(header, row, strict=True):
+        total = number + 1 if token["of"] else None
+        if token["clock"] is None and (is_epoch(name) or is_step(name)):
+            counters.append(Counter("epoch" if is_epoch(name) else "step", number, total))
+        elif token["clock"] is None:
             fields.append(Field(name, number))
-        number += 1 if time is None else time.count(HOLE)
+        number += token[0].count(HOLE)
+    if bar is not None:
+        counters.append(Counter("part", number, number + 1))
     return Shape(tuple(counters), tuple(fields))
 
 
@@ -183,16 +211,22 @@ class _Reader:
         here, self.number = self.number, self.number + token[0].count(HOLE)
         if token["clock"]:
             self.words, self.separated = [], False
+            if self.counters and _FRACTION_AND_CLOCK.fullmatch(token[0]):
+                self.counters.append(Counter("part", here, here + 1))
             return
         unit = token["unit"] or ""
-        words, separated = self.words, self.separated
+        words, separated, split = self.words, self.separated, self.split
         self.words, self.separated = [], False
         if unit and not _UNITS.fullmatch(unit):
             return
         total = here + 1 if token["of"] else None
         name = self._name(words, separated)
-        if not name:
-            self._unnamed(here, total, unit, words)
+        of_split = not name and bool(set(words_of(" ".join(words))) & _SPLITS)
+        if of_split and total is None and separated and self.counters:  # `5: learn: 0.6 test: 0.7`
+            self.split = split
+            self._add(Field(" ".join(words), here, percent=unit == "%"))
+        elif not name:
+            self._unnamed(here, total, unit, of_split)
         elif is_epoch(name) or is_step(name):
             self.counters.append(Counter("epoch" if is_epoch(name) else "step", here, total))
         elif not name.endswith(_FILES):
@@ -203,7 +237,7 @@ class _Reader:
         start = max((i + 1 for i, w in enumerate(words) if w.lower() in _STOP_WORDS), default=0)
         words = words[start:][-LONGEST_NAME if separated else 1 - LONGEST_NAME :]
         name = " ".join(words)
-        rest = [w for w in words_of(name) if w not in VALIDATING | TRAINING]
+        rest = [w for w in words_of(name) if w not in _SPLITS]
         counter = " ".join(rest)
         if not rest or is_epoch(counter) or is_step(counter):
             self.words = list(words)
@@ -212,10 +246,10 @@ class _Reader:
         return name
 
     def _placed(self, name: str) -> str:
-        known = set(words_of(name)) & (VALIDATING | TRAINING)
+        known = set(words_of(name)) & _SPLITS
         return f"{self.split} {name}" if self.split and not known else name
 
-    def _unnamed(self, here: int, total: int | None, unit: str, words: Sequence[str]) -> None:
+    def _unnamed(self, here: int, total: int | None, unit: str, of_split: bool) -> None:
         if total is not None:
             self.counters.append(Counter("part", here, total))
         elif self.bracket == "(" and self.fields and self.fields[-1].mean is None and not unit:
@@ -223,7 +257,7 @@ class _Reader:
                 self.fields[-1] = replace(self.fields[-1], mean=here)
         elif unit.lower() == "it" or (here == 0 and not unit and self._leads()):
             self.counters.append(Counter("step", here))
-        elif words and not unit:  # `Train: 0 [50/1251]`
+        elif of_split and not unit:  # `Train: 0 [50/1251]`
             self.counters.append(Counter("epoch", here))
 
     def _leads(self) -> bool:

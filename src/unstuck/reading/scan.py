@@ -1,6 +1,7 @@
 """Lines of a log -> for each shape of line, the numbers of all its lines."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -9,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unstuck.naming import is_epoch, is_step, named, words_of
+from unstuck.reading.decimals import comma_of, floats, grouped, settled
 from unstuck.reading.fields import (
+    HOLE,
     TRAINING,
     VALIDATING,
     Field,
@@ -51,12 +54,11 @@ class _Gathered:
     place: list[int] = dataclasses.field(default_factory=list)
     texts: list[list[str]] = dataclasses.field(default_factory=list)
 
-    def lines(self) -> Lines:
-        try:
-            number = np.array(self.texts, dtype=np.float64)
-        except ValueError:
-            plain = [[text.replace(",", "") for text in row] for row in self.texts]
-            number = np.array(plain, dtype=np.float64)
+    def lines(self, number: Floats, unclear: set[int]) -> Lines:
+        """As arrays, without the fields whose numbers can be read in two ways."""
+        if unclear:
+            fields = tuple(f for f in self.shape.fields if f.number not in unclear)
+            self.shape = replace(self.shape, fields=fields)
         return Lines(self.shape, np.array(self.place, dtype=np.int64), number)
 
 
@@ -72,7 +74,7 @@ def scanned(lines: Iterable[str]) -> list[Lines]:
         if not texts:
             header = _header(line) or header
             continue
-        key = (template, header if header and not _has_words(template) else ())
+        key = (template, header if header and _may_be_row(template) else ())
         group = found.get(key)
         if group is None:
             if key in found or not left:
@@ -89,7 +91,41 @@ def scanned(lines: Iterable[str]) -> list[Lines]:
             group = found[key] = _Gathered(shape)
         group.place.append(place)
         group.texts.append(texts)
-    return [group.lines() for group in found.values() if group is not None]
+    return _numbered([group for group in found.values() if group is not None])
+
+
+def _numbered(groups: Sequence[_Gathered]) -> list[Lines]:
+    """The texts of numbers as numbers, once all that tells what their commas are was seen."""
+    plain: dict[int, Floats] = {}
+    columns: dict[int, list[tuple[str, ...]]] = {}
+    for i, group in enumerate(groups):
+        try:
+            plain[i] = np.array(group.texts, dtype=np.float64)
+        except ValueError:
+            columns[i] = list(zip(*group.texts, strict=True))
+    commas = {i: [comma_of(column) for column in columns[i]] for i in columns}
+    said = {commas[i][f.number] for i in columns for f in groups[i].shape.fields}
+    usual = settled(said, any(map(_has_points, groups))) if "open" in said else "neither"
+    found = []
+    for i, group in enumerate(groups):
+        if i in plain:
+            found.append(group.lines(plain[i], set()))
+            continue
+        counting = {c.number for c in group.shape.counters}
+        for n, column in enumerate(columns[i]):
+            if commas[i][n] == "open":
+                counted = n in counting or (usual == "neither" and grouped(column))
+                commas[i][n] = "thousands" if counted else usual
+        both = zip(columns[i], commas[i], strict=True)
+        number = np.column_stack([floats(column, comma) for column, comma in both])
+        found.append(group.lines(number, {n for n, it in enumerate(commas[i]) if it == "neither"}))
+    return found
+
+
+def _has_points(group: _Gathered) -> bool:
+    """Whether named numbers of lines that come again have a decimal point."""
+    fields = [field.number for field in group.shape.fields]
+    return len(group.place) > 1 and any("." in row[n] for row in group.texts for n in fields)
 
 
 def bars_apart(groups: Sequence[Lines]) -> list[Lines]:
@@ -125,8 +161,8 @@ _SPLITS = VALIDATING | TRAINING
 
 
 @lru_cache(maxsize=4_096)
-def _has_words(template: str) -> bool:
-    return any(character.isalpha() for character in template)
+def _may_be_row(template: str) -> bool:
+    return template.startswith(HOLE) or not any(character.isalpha() for character in template)
 
 
 @lru_cache(maxsize=4_096)
@@ -134,9 +170,12 @@ def _header(line: str) -> tuple[str, ...]:
     """The columns named by a line without numbers, where a table may follow; else none."""
     if len(line) > LONGEST_HEADER:
         return ()
-    for bar in "│┃|":
-        line = line.replace(bar, " ")
     words = tuple(line.split())
+    if bars := [bar for bar in "│┃|" if bar in line]:
+        cells = re.split("[│┃|]", line.strip("│┃| \t"))
+        words = tuple(" ".join(cell.split()) for cell in cells)
+        if len(bars) > 1 or not all(words):
+            words = tuple(re.sub("[│┃|]", " ", line).split())
     if not 2 <= len(words) <= WIDEST_HEADER:
         return ()
     axis = any(is_epoch(w) or is_step(w) for w in words)

@@ -16,7 +16,16 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CONSOLES = ("gb18030", "big5")  # consoles whose text is no UTF-8
+_USUAL = {  # what text is mostly made of, in encodings of two bytes a character and in others
+    "gb18030": rb"[\xa1\xa3\xb0-\xd7][\xa1-\xfe]|\xa9[\xa4-\xef]",  # punctuation, lines, common
+    "big5": rb"[\xa1\xa4-\xc6][\x40-\x7e\xa1-\xfe]",  # punctuation, the 5,401 common characters
+    "cp1252": rb"(?<![\x80-\xff])(?:[\x80\x85\x91-\x97\xa0\xab\xb0-\xb5\xbb]|[\xc0-\xff]{1,2})"
+    rb"(?![\x80-\xff])",  # punctuation and one or two letters among ASCII
+    "utf-8": rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}",
+}
+_TWO_BYTES = ("gb18030", "big5")
+_PAIR = rb"[\x81-\xfe][\x40-\xfe]"
+_HIGH = re.compile(rb"[\x80-\xff]")
 _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]"
 )
@@ -46,14 +55,7 @@ def decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         if error.start >= len(data) - 3:  # cut in the middle of its last character
             return data.decode("utf-8", "replace")
-    sample = data[:SAMPLE]
-    for encoding in _CONSOLES:
-        try:
-            codecs.getincrementaldecoder(encoding)().decode(sample)
-        except UnicodeDecodeError:
-            continue
-        return data.decode(encoding, "replace")
-    return data.decode("utf-8", "replace")
+    return data.decode(_likeliest(data[:SAMPLE]), "replace")
 
 
 def lines(data: bytes) -> list[str]:
@@ -68,6 +70,21 @@ def plain(text: str) -> str:
     text = _BACKSPACES.sub("", text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text if text.endswith("\n") else text + "\n"
+
+
+def ended(text: str) -> bool:
+    """Whether the last line ends; a terminal may be told something after that."""
+    return _ANSI.sub("", text[-4_096:]).endswith(("\n", "\r"))
+
+
+def _likeliest(sample: bytes) -> str:
+    """The encoding in which most of what is no ASCII is what its text is mostly made of."""
+    bytes_of = {}
+    for encoding, usual in _USUAL.items():
+        found = re.findall(_PAIR if encoding in _TWO_BYTES else usual, sample)
+        fitting = b"".join(it for it in found if re.fullmatch(usual, it))
+        bytes_of[encoding] = len(_HIGH.findall(fitting))
+    return max(bytes_of, key=bytes_of.__getitem__)
 
 
 def _utf16(data: bytes) -> str:

@@ -13,17 +13,27 @@ Any line that repeats with changing numbers, one of which is a loss, a metric or
   `Train Epoch: 1 [640/60000 (1%)] Loss: 1.23`, `Epoch: [0][10/196] Time 0.2 (0.3) Loss 2.3 (2.4)`,
   `(epoch: 1, iters: 100, time: 0.2) G_GAN: 1.2`, `[0/5][50/1583] Loss_D: 0.9 Loss_G: 5.1`
 - `[10] train-logloss:0.5 eval-logloss:0.6`
-- tables of numbers below a line of names (`epoch train_loss valid_loss time`)
+- `0: learn: 0.67 test: 0.66 best: 0.66 (0)`
+- tables of numbers below a line of names (`epoch train_loss valid_loss time`), with a progress bar
+  behind each row or not
+- boxes of names and values that come again (`| loss | 0.5 |` between lines of `-----`): one box is
+  one time of logging
 
-with dates, levels and names of loggers in front or not. Steps are those the lines count: steps,
-else batches of epochs (with the length of an epoch where the lines tell it), else epochs, else the
-lines themselves. A validation belongs to the step of the training line before it; of a value with
-its running mean in brackets, training lines give the value and validations the mean.
+with dates, levels, names of loggers and a container's `stdout F` in front or not. Steps are those
+the lines count: steps, else batches of epochs (with the length of an epoch where the lines tell
+it), else epochs, else the lines themselves. A validation belongs to the step of the training line
+before it; of a value with its running mean in brackets, training lines give the value and
+validations the mean.
 
 Where steps go back to where they began, another training starts, which is a run of its own; where
 they go back to the middle, a training was resumed, and what it wrote anew counts.
 
-Text may be UTF-8, UTF-16, GBK or Big5, with any line ends, colours and progress bars.
+Where several processes print into one log and their lines say so (`[rank1]: `, `1: ` of `srun -l`,
+`[1,0]<stdout>: ` of `mpirun`, `(pid=123) ` of Ray), the first of those that print the losses is
+read. A comma is a decimal one or stands between thousands, as the other numbers of its column tell,
+else those of the log.
+
+Text may be UTF-8, UTF-16, GBK, Big5 or Windows-1252, with any line ends, colours and progress bars.
 
 ## How it is recognised
 
@@ -34,7 +44,8 @@ of a log, source code and settings are none.
 ## What is left out
 
 Lines that come once, warnings and tracebacks; the end of lines beyond 4,000 characters; a last line
-that does not end.
+that does not end; numbers of which nobody can tell whether they are thousands (`2,345`, and no
+number of the log says more).
 
 ## References
 
@@ -50,9 +61,11 @@ import numpy as np
 
 from unstuck.reading.assemble import assembled
 from unstuck.reading.bounds import content, head
+from unstuck.reading.boxes import unboxed
 from unstuck.reading.progress import readings_of
+from unstuck.reading.ranks import of_one_rank
 from unstuck.reading.scan import Lines, scanned
-from unstuck.reading.text import decoded, is_text, lines
+from unstuck.reading.text import decoded, ended, is_text, lines, plain
 from unstuck.records import Run
 from unstuck.source import Source, UnreadableRunError
 
@@ -82,13 +95,17 @@ def knows(path: Path) -> bool:
 
 def read(path: Path) -> list[Run]:
     """The runs in a log; UnreadableRunError where there is none."""
-    data = content(path, MOST)
-    found = lines(data)
-    facts = {}
-    if len(found) > FEWEST and not decoded(data[-4:]).endswith(("\n", "\r")):
+    text = decoded(content(path, MOST))
+    found = plain(text).split("\n")[:-1]
+    remarks = []
+    if len(found) > FEWEST and not ended(text):
         found = found[:-1]
-        facts["source/remark"] = "the last line does not end and was left out"
-    starts, unit = readings_of(scanned(found))
+        remarks.append("the last line does not end and was left out")
+    found, others = of_one_rank(found)
+    if others:
+        remarks.append(f"lines of other ranks were left out: {others} of {others + 1} ranks")
+    facts = {"source/remark": "; ".join(remarks)} if remarks else {}
+    starts, unit = readings_of(scanned(unboxed(found)))
     if not starts:
         raise UnreadableRunError(f"{path} is text without a loss, metric or rate that changes")
     names = (
@@ -102,7 +119,7 @@ def read(path: Path) -> list[Run]:
 
 def is_log_text(text: list[str]) -> bool:
     """Whether lines are those of a log, not of prose, a document, code or settings."""
-    text = [line for line in text if line and not line.isspace()]
+    text = [line for line in unboxed(of_one_rank(text)[0]) if line and not line.isspace()]
     telling = [group for group in scanned(text) if _tells(group)]
     if not telling:
         return False
