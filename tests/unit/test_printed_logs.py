@@ -1,11 +1,13 @@
 """Logs as launchers, containers, consoles and other countries print them."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.load import load
+from unstuck.load import load, load_all
 from unstuck.reading.boxes import unboxed
 from unstuck.reading.decimals import comma_of
 from unstuck.reading.ranks import of_one_rank
@@ -103,6 +105,13 @@ def test_numbers_written_with_commas_are_never_read_as_others(numbers, digits):
     assert digits == 3 or comma_of(decimal) == "decimal"
 
 
+def test_long_lists_of_whole_numbers_take_no_time(tmp_path):
+    lines = [f"step {i} loss {x} of {'1,' * 1_900}1.5" for i, x in enumerate(LOSSES)] * 100
+    began = time.perf_counter()
+    load_all(written(tmp_path, "\n".join(lines) + "\n"))
+    assert time.perf_counter() - began < 8  # of 4.6 MB; takes about 1
+
+
 # Several processes ---------------------------------------------------------------------
 
 PREFIXES = {
@@ -148,7 +157,10 @@ def test_the_rank_that_prints_the_losses_is_read(tmp_path):
     [f"{i}: step {i} loss {x}" for i, x in enumerate(LOSSES)],
     [f"{i}:\tlearn: {x}\ttest: {x}\tbest: {x} ({i})" for i, x in enumerate(LOSSES)] * 3,
     [f"Rank-1: {x} Rank-5: {x}" for x in LOSSES],
-], ids=["rounds", "three folds", "brackets", "steps", "two columns", "retrieval"])  # fmt: skip
+    [f"{epoch}: step {i} loss {x}" for epoch in range(4) for i, x in enumerate(LOSSES)] * 4,
+    [f"{epoch}: step {i} loss 0.5" for epoch in range(9) for i in (5, 10)] * 4,
+], ids=["rounds", "three folds", "brackets", "steps", "two columns", "retrieval", "starts", "short"]
+)  # fmt: skip
 def test_what_counts_by_itself_is_no_rank(lines):
     assert of_one_rank(lines) == (lines, 0)
 
@@ -250,7 +262,7 @@ def test_a_loss_of_nan_is_a_reading(tmp_path):
 
 
 @pytest.mark.parametrize("line", [
-    "第{i}轮 loss: {x}", "第 {i} 轮训练 loss: {x}", "第{i}/12轮,loss:{x}",
+    "第{i}轮 loss: {x}", "第 {i} 轮训练 loss: {x}", "第{i}/12轮\uff0closs\uff1a{x}",
     "epoch {i} => loss -> {x}",
     "epoch {i} | loss → {x}", "第{i}個epoch loss {x}", "Époque {i} : loss = {x}",
 ])  # fmt: skip

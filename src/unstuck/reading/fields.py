@@ -24,7 +24,7 @@ LONGEST_LINE = 4_000  # characters that are looked at
 LONGEST_NAME = 4  # words
 
 _DIGITS = (  # a comma may be a decimal one, or stand between thousands
-    r"\d*+(?:,\d{3}(?!\d))*+(?:\.\d*+|(?:,\d++(?!\.\d))++(?!,\d))?(?:[eE][-+]?\d+)?"
+    r"\d*+(?:,\d{3}(?!\d))*+(?:\.\d*+|(?:,\d++(?!\.\d)){1,8}+(?!,\d))?(?:[eE][-+]?\d+)?"
 )
 _FRACTION = r"\d++(?:[eE][-+]?\d+)?"
 _NUMBER = re.compile(  # its first character, what may not stand before that, and the rest of it
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
     r"|\x00(?::\x00)+)"
     r"|\x00(?P<unit>%|/?[A-Za-zµ][\w/µ]*+)?(?:(?P<of> ?/ ?)\x00)?"
     r"|(?P<word>[^\W\d]\w*+(?:[/.@+&-]+\w++|\([^\s()\x00]{0,30}(?:\([^\s()\x00]{0,20}\))?\))*+)"
-    r"|(?P<sep>[:=:→]|->)|(?P<transparent>[\[(){'\"` ])|(?P<stop>.)",
+    r"|(?P<sep>[:=\uff1a→]|->)|(?P<transparent>[\[(){'\"` ])|(?P<stop>.)",
     re.DOTALL,
 )
 _ROW_BAR = re.compile(r"(?<=[\x00A-Z]):? \x00/\x00 \[")  # the bar itself is gone by then

@@ -72,7 +72,8 @@ def _names_processes(matches: list[re.Match[str]]) -> bool:
     if sum(map(bool, counted)) > MOSTLY * len(matches):
         if different == 1:
             return True
-        return backwards > 1 and len(set(zip(ranks, counted, strict=True))) > different
+        often = backwards > 1 and 2 * different * backwards >= len(matches)  # epochs go back rarely
+        return often and len(set(zip(ranks, counted, strict=True))) > different
     return 1 < different == max(ranks) + 1 <= backwards
 
 
