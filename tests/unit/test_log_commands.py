@@ -206,6 +206,34 @@ def test_sources_lists_every_format_and_explain_shows_its_page(unstuck):
         assert "What is read" in unstuck("explain", name)[1]
 
 
+HOSTILE = {
+    "markup": "loss <script>alert(1)</script>",
+    "controls": "loss \x1b[2J\x1b]0;title\x07",
+    "lines": "loss\nerror: no",
+    "a megabyte": "loss " + "k" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_names_are_shown_escaped_and_shortened(unstuck, tmp_path, name, kind):
+    values = [(t, 2.0 / (1 + t) + (t > 100) * t) for t in range(200)]
+    log = tmp_path / f"log.{kind}"
+    if kind == "csv":
+        quoted = name.replace('"', '""')
+        log.write_text("".join([f'step,"{quoted}"\n', *(f"{t},{v}\n" for t, v in values)]))
+    else:
+        log.write_text("".join(json.dumps({"step": t, name: v}) + "\n" for t, v in values[:40]))
+    status, out, err = unstuck("series", log)
+    assert status == 0 and not err
+    assert "\x1b" not in out and max(map(len, out.splitlines())) < 500
+    assert "loss/" in out or "metric/" in out
+    status, out, _ = unstuck("diagnose", log, "--html", "page.html", "--format", "terminal")
+    assert "\x1b" not in out and max(map(len, out.splitlines())) < 500
+    page = (tmp_path / "page.html").read_text()
+    assert "<script>alert" not in page and len(page) < 1_000_000
+
+
 def test_watch_tells_what_is_new_once_and_ends_when_nothing_happens(unstuck, tmp_path):
     log = write(tmp_path / "log.csv", diverges=True)
     status, out, _ = unstuck("watch", log, "--every", 0.05, "--until-idle", 0.2)

@@ -11,6 +11,8 @@ MOST_SERIES = 20_000  # of one run
 MOST_READINGS = 50_000_000  # of one run
 LONGEST_NAME = 1_000  # characters of a series' name that are kept
 HEAD = 65_536  # bytes that tell a format
+FIRST_LINES = 4  # that tell a table from other text
+LONGEST_OPENING = 8_000_000  # bytes, where these lines are long
 
 
 def head(path: Path, count: int = HEAD) -> bytes:
@@ -19,6 +21,18 @@ def head(path: Path, count: int = HEAD) -> bytes:
         stat = path.stat()
         regular = S_ISREG(stat.st_mode)
         return _head(path, stat.st_size, stat.st_mtime_ns)[:count] if regular else b""
+    except OSError:
+        return b""
+
+
+def opening(path: Path) -> bytes:
+    """The first bytes of a file, more than `HEAD` where its first lines are longer than that."""
+    start = head(path)
+    if len(start) < HEAD or start.count(b"\n") >= FIRST_LINES:
+        return start
+    try:
+        with path.open("rb") as file:
+            return file.read(LONGEST_OPENING)
     except OSError:
         return b""
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from unstuck.reading.bounds import content, head
+from unstuck.reading.bounds import FIRST_LINES, HEAD, LONGEST_OPENING, content, opening
 from unstuck.reading.columns import MISSING, number_of
 from unstuck.reading.tables import Table, is_log, table_of
 from unstuck.reading.text import decoded, is_text, plain
@@ -35,7 +35,7 @@ class Layout:
 
 def header_of(path: Path) -> list[str]:
     """The names of the columns of a file that is a table a training could have written."""
-    start = head(path)
+    start = opening(path)
     if not is_text(start) or start.lstrip()[:1] in (b"{", b"["):
         return []
     try:
@@ -50,7 +50,7 @@ def table_in(path: Path) -> tuple[Table, dict[str, str]]:
     data = content(path, MOST)
     text = plain(decoded(data))
     try:
-        layout = layout_of(text[:200_000])
+        layout = layout_of(text)
         if layout is None:
             raise UnreadableRunError(f"{path} is no table with a header and numbers")
         rows = _Rows(text, layout, whole=data.endswith(_ENDS))
@@ -65,7 +65,8 @@ def table_in(path: Path) -> tuple[Table, dict[str, str]]:
 
 def layout_of(text: str) -> Layout | None:
     """How the first lines of a table are laid out; None where they are none."""
-    lines = text[:65_536].split("\n")[: PREAMBLE + 40]
+    short = text.count("\n", 0, HEAD) >= FIRST_LINES
+    lines = text[: HEAD if short else LONGEST_OPENING].split("\n")[: PREAMBLE + 40]
     for delimiter in DELIMITERS:
         if not any(delimiter in line for line in lines):
             continue
@@ -86,7 +87,7 @@ def _header_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
     names = [name.strip() for name in names]
     while names and not names[-1]:
         names.pop()
-    if not names or any(number_of(n) is not None or len(n) > 2_000 for n in names if n):
+    if not names or any(number_of(n) is not None for n in names if n):
         return None
     if not rows or sum(map(bool, names)) < 0.5 * len(names):
         return None

@@ -38,13 +38,16 @@ def travelled(rate: Series, series: Series) -> Floats:
 
     How far the weights may have gone by then; zeros where they could not move at all.
     """
-    steps = np.arange(1.0) if not len(rate) else rate.step.astype(np.float64)
+    top = peak(rate)
+    if not 0 < top < np.inf:
+        return np.zeros(len(series))
+    steps = rate.step.astype(np.float64)
     width = np.diff(steps, append=steps[-1] + 1)
-    total = np.concatenate([[0.0], np.cumsum(np.maximum(rate.value, 0) * width)])
+    total = np.concatenate([[0.0], np.cumsum(np.maximum(rate.value, 0) / top * width)])
     edges = np.append(steps, steps[-1] + 1)
     at = np.interp(series.step.astype(np.float64), edges, total)
     end = float(at[-1]) if at.size else 0.0
-    return at / end if end > 0 and np.isfinite(end) else np.zeros(len(series))
+    return at / end if end > 0 else np.zeros(len(series))
 
 
 def most_gained_at_end(rate: Series, series: Series) -> float:

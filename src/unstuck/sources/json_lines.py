@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unstuck import naming
-from unstuck.reading.bounds import content, head
+from unstuck.reading.bounds import content, opening
 from unstuck.reading.columns import number_of
 from unstuck.reading.objects import MOST, flat, parsed, table_of_objects
 from unstuck.reading.tables import is_log, runs_in
@@ -44,7 +44,7 @@ LOOKED_AT = 50  # objects that tell whether a file is a log
 
 def knows(path: Path) -> bool:
     """Whether a file holds objects that a training could have written."""
-    start = head(path)
+    start = opening(path)
     if not is_text(start):
         return False
     text = decoded(start).lstrip()
