@@ -72,15 +72,15 @@ def named(raws: Iterable[str], said: Mapping[str, str] | None = None) -> dict[st
     roles = {raw: _role_of(words_of(raw)) for raw in raws}
     _settle_losses(roles)
     roles |= {raw: role for raw, role in (said or {}).items() if raw in roles}
-    totals = _totals(roles)
+    total = _total(roles)
     found: dict[str, Named] = {}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for raw, role in roles.items():
-        name = _name_of(raw, role, totals, short=True)
+        name = _name_of(raw, role, total, short=True)
         if name in taken:
-            name = _name_of(raw, role, totals, short=False)
-        found[raw] = Named(_free(name, taken), role)
-        taken.add(found[raw].name)
+            name = _free(_name_of(raw, role, total, short=False), taken)
+        found[raw] = Named(name, role)
+        taken[name] = 1
     return found
 
 
@@ -197,7 +197,7 @@ def _term_role(have: set[str]) -> str:
     return next((role for role, known in _TERM_WORDS.items() if have & known), "")
 
 
-def _totals(roles: Mapping[str, str]) -> dict[str, str]:
+def _total(roles: Mapping[str, str]) -> str:
     """The loss whose terms the others are: of the generator in a game, of the one loss else."""
     wanted = {role: [r for r, it in roles.items() if it == role] for role in (GENERATOR, LOSS)}
     whole = {
@@ -206,13 +206,13 @@ def _totals(roles: Mapping[str, str]) -> dict[str, str]:
     }
     game = DISCRIMINATOR in roles.values()
     first = whole[GENERATOR if game else LOSS]
-    return {"total": _cut(first[0]) if first else (GENERATOR if game else LOSS)}
+    return _cut(first[0]) if first else (GENERATOR if game else LOSS)
 
 
-def _name_of(raw: str, role: str, totals: Mapping[str, str], *, short: bool) -> str:
+def _name_of(raw: str, role: str, total: str, *, short: bool) -> str:
     rest = _cut(raw) if short else re.sub(r"[/\s]+", ".", raw).strip(".") or "unnamed"
     if role in TERM_ROLES:
-        return f"term/{totals['total']}/{rest}"
+        return f"term/{total}/{rest}"
     fixed = {
         EPOCH: "epoch",
         STEP_TIME: "seconds/step" if short else f"other/{rest}",
@@ -247,7 +247,10 @@ def _without(name: str, words: tuple[str, ...]) -> str:
     return "_".join(kept) or "all"
 
 
-def _free(name: str, taken: set[str]) -> str:
-    if name not in taken:
-        return name
-    return next(n for i in range(2, len(taken) + 3) if (n := f"{name}~{i}") not in taken)
+def _free(name: str, taken: dict[str, int]) -> str:
+    """The name, or with the next number behind it; `taken` counts how often each was asked for."""
+    free = name
+    while free in taken:
+        taken[name] += 1
+        free = f"{name}~{taken[name]}"
+    return free

@@ -1,5 +1,8 @@
 """What people call their series, program by program, and what becomes of it."""
 
+import time
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,6 +237,13 @@ def test_the_loss_of_an_agent_is_not_expected_to_fall():
 def test_two_names_for_one_thing_keep_two_series():
     names = [n.name for n in named(["val_acc", "test_acc", "val/acc", "eval.acc"]).values()]
     assert len(set(names)) == 4 and names[0] == "metric/val/acc"
+
+
+def test_very_many_names_that_say_nothing_are_told_apart_at_once():
+    raws = ["".join(letters) for letters in product("/ \t", repeat=9)]
+    began = time.perf_counter()
+    assert len({n.name for n in named(raws).values()}) == len(raws) == 19_683
+    assert time.perf_counter() - began < 5  # the limit for a hostile log
 
 
 def test_what_is_said_counts_more_than_words():
