@@ -1,10 +1,13 @@
-"""The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn, as batches."""
+"""The 1,797 handwritten digits of 8x8 pixels of scikit-learn: batches, models, a held-out look."""
 
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+
+import unstuck
 
 _IMAGES, _LABELS = load_digits(return_X_y=True)
 IMAGES = torch.tensor(_IMAGES / 16, dtype=torch.float32)  # (1797, 64), 0..1
@@ -48,3 +51,22 @@ class Rows(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = self.embed(x.view(-1, 8, 8)) + self.position
         return self.head(self.block(rows).mean(1))
+
+
+def step(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def held_out(model: nn.Module, count: int = 297) -> None:
+    """Log loss and accuracy of some held-out digits."""
+    chosen = torch.randint(TRAIN, len(LABELS), (count,)) if count < 297 else slice(TRAIN, None)
+    model.eval()
+    with torch.no_grad():
+        out = model(IMAGES[chosen])
+    model.train()
+    unstuck.log(
+        val_loss=float(F.cross_entropy(out, LABELS[chosen])),
+        val_accuracy=float((out.argmax(1) == LABELS[chosen]).float().mean()),
+    )

@@ -7,13 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from trainings import healthy, healthy_with, sick
-from trainings.digits import batches, convolutions, perceptron
-
-
-def step(optimizer, loss):
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+from trainings.digits import batches, convolutions, perceptron, step
 
 
 def now_and_then(share: float, steps: int, seed: int = 5) -> set[int]:
