@@ -12,10 +12,12 @@ import click
 
 from unstuck import baseline, catalog, settings
 from unstuck.cli_options import SEVERITY, show, status_of
-from unstuck.load import Place, load_all, places
-from unstuck.policy import Policy, checked_code
+from unstuck.diagnose import diagnose
+from unstuck.load import Place, check_roles, load_all, places, read
+from unstuck.policy import Policy, checked_code, judged
 from unstuck.records import Severity
 from unstuck.source import UnreadableRunError
+from unstuck.survey import Surveyed, survey, surveyed
 
 ROLE_HELP = "NAME=ROLE: what a series is for, where its name misleads (`unstuck series` lists)."
 
@@ -105,18 +107,21 @@ def diagnose_command(
     """Diagnose the runs at PATHS: logs of any known format, or folders of them."""
     policy = policy_of(**asked)
     found = _places(paths)
-    if len(found) == 1 and not write_baseline:
-        runs = load_all(paths[0], policy.roles)
-        if len(runs) == 1 and style == "terminal":
-            from unstuck.diagnose import diagnose
-            from unstuck.policy import judged
-
-            diagnosis = judged(diagnose(runs[0]), policy)
-            show(diagnosis, html_file, json_file, command=f"unstuck diagnose {paths[0]}")
-            sys.exit(status_of(diagnosis, policy.fail_on))
+    runs = read(found[0], policy.roles) if len(found) == 1 else []
+    check_roles(runs, roles_of(asked["roles"]) if runs else ())
+    if len(runs) == 1 and style == "terminal" and not write_baseline:
+        diagnosis = judged(diagnose(runs[0]), policy)
+        show(diagnosis, html_file, json_file, command=f"unstuck diagnose {paths[0]}")
+        sys.exit(status_of(diagnosis, policy.fail_on))
     if html_file:
         raise click.UsageError("--html is for one run; give the path of one")
-    sys.exit(_diagnose_many(found, policy, json_file, write_baseline, style, jobs))
+    reports = json_file is not None
+    if runs:
+        all_of_them = [surveyed(found[0].name, runs, policy, reports=reports)]
+    else:
+        with _progress(len(found)) as advance:
+            all_of_them = survey(found, policy, reports=reports, jobs=jobs, done=advance)
+    sys.exit(_tell(all_of_them, found, policy, json_file, write_baseline, style))
 
 
 def _places(paths: Sequence[Path]) -> list[Place]:
@@ -130,38 +135,38 @@ def _places(paths: Sequence[Path]) -> list[Place]:
     ]
 
 
-def _diagnose_many(
+def _tell(
+    all_of_them: Sequence[Surveyed],
     found: Sequence[Place],
     policy: Policy,
     json_file: Path | None,
     write_baseline: Path | None,
     style: str,
-    jobs: int | None,
 ) -> int:
     """A table sorted by severity, or annotations; the exit status."""
     from unstuck import atomic
     from unstuck.report import github, table
-    from unstuck.survey import survey
 
-    with _progress(len(found)) as advance:
-        surveyed = survey(found, policy, reports=json_file is not None, jobs=jobs, done=advance)
-    for one in surveyed:
+    for one in all_of_them:
         if one.error:
             click.echo(f"unstuck: {' '.join(one.error.split())[:1000]}", err=True)
-    pairs = [pair for one in surveyed for pair in zip(one.diagnoses, one.steps, strict=True)]
+    pairs = [pair for one in all_of_them for pair in zip(one.diagnoses, one.steps, strict=True)]
     if not pairs:
         raise UnreadableRunError(f"none of {len(found)} logs could be read")
     diagnoses = [diagnosis for diagnosis, _ in pairs]
     if style == "github":
         where = {place.name: place.path for place in found}
-        for one in surveyed:
+        for one in all_of_them:
             for diagnosis in one.diagnoses:
                 for line in github.annotations(diagnosis, where[one.place]):
                     click.echo(line)
     else:
         table.print_runs(pairs)
     if json_file:
-        told = {"schema": "unstuck.reports/1", "reports": [r for o in surveyed for r in o.reports]}
+        told = {
+            "schema": "unstuck.reports/1",
+            "reports": [r for o in all_of_them for r in o.reports],
+        }
         atomic.write_text(json_file, json.dumps(told, allow_nan=False) + "\n")
     if write_baseline:
         count = baseline.write(write_baseline, diagnoses)
@@ -189,7 +194,8 @@ def series_command(path: Path, as_json: bool, roles: Sequence[str]) -> None:
     from unstuck.report import terminal
     from unstuck.report.text import clean
 
-    runs = load_all(path, roles_of(roles))
+    runs = load_all(path, said := roles_of(roles))
+    check_roles(runs, said)
     for i, run in enumerate(runs):
         if as_json:
             click.echo(report_json.series_dumps(run))

@@ -1,7 +1,7 @@
 """Path -> Run: reads whatever runs lie there."""
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +43,7 @@ def load(path: str | Path, roles: Mapping[str, str] | None = None) -> Run | list
     nothing can be read.
     """
     runs = load_all(path, roles)
+    check_roles(runs, roles or ())
     return runs[0] if len(runs) == 1 else runs
 
 
@@ -58,10 +59,15 @@ def load_all(path: str | Path, roles: Mapping[str, str] | None = None) -> list[R
     if not runs and errors:
         more = f" (and {len(errors) - 1} more like it)" if len(errors) > 1 else ""
         raise UnreadableRunError(errors[0] + more)
-    for name in roles or ():
-        if not any(name in run.series or name in run.facts.values() for run in runs):
-            raise ValueError(f"{path} has no series {name!r}; `unstuck series {path}` lists them")
     return runs
+
+
+def check_roles(runs: Iterable[Run], roles: Iterable[str]) -> None:
+    """ValueError for a name that no run has, neither in its log nor in the glossary."""
+    known = {name for run in runs for name in (*run.series, *map(str, run.facts.values()))}
+    for name in roles:
+        if name not in known:
+            raise ValueError(f"there is no series {name!r}; `unstuck series PATH` lists them")
 
 
 def read(place: Place, roles: Mapping[str, str] | None = None) -> list[Run]:

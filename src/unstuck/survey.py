@@ -2,14 +2,14 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from unstuck.diagnose import diagnose
 from unstuck.load import Place, read
 from unstuck.policy import Policy, judged
-from unstuck.records import Diagnosis
+from unstuck.records import Diagnosis, Run
 from unstuck.source import UnreadableRunError
 
 FEW = 24  # places: fewer are done before a second process has started
@@ -72,13 +72,19 @@ def _block(places: Sequence[Place], policy: Policy, reports: bool) -> list[Surve
 
 def _one(place: Place, policy: Policy, reports: bool) -> Surveyed:
     try:
-        whole = [judged(diagnose(run), policy) for run in read(place, policy.roles)]
-    except (UnreadableRunError, ValueError) as error:
+        runs = read(place, policy.roles)
+    except UnreadableRunError as error:
         return Surveyed(place.name, error=str(error))
+    return surveyed(place.name, runs, policy, reports=reports)
+
+
+def surveyed(place: str, runs: Iterable[Run], policy: Policy, *, reports: bool) -> Surveyed:
+    """The diagnoses of the runs that were read at one place."""
+    whole = [judged(diagnose(run), policy) for run in runs]
     told: tuple[Mapping[str, object], ...] = ()
     if reports:
         from unstuck.report import as_json
 
         told = tuple(as_json.to_dict(d) for d in whole)
     bare = tuple(replace(d, run=replace(d.run, series={})) for d in whole)
-    return Surveyed(place.name, bare, tuple(d.run.last_step for d in whole), told)
+    return Surveyed(place, bare, tuple(d.run.last_step for d in whole), told)

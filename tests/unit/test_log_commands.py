@@ -124,6 +124,12 @@ def test_settings_are_found_above_and_their_reasons_shown(unstuck, tmp_path):
     assert status == 0 and "accepted: OPT003 diverging-loss" in out and "(it is meant to)" in out
 
 
+def test_roles_in_settings_may_be_of_other_logs(unstuck, tmp_path):
+    (tmp_path / "unstuck.toml").write_text('[roles]\nscore = "validation"\n')
+    assert unstuck("diagnose", write(tmp_path / "log.csv"))[0] == 0
+    assert unstuck("watch", "log.csv", "--every", 0.05, "--until-idle", 0)[0] == 0
+
+
 def test_settings_in_pyproject_select_and_set_severities(unstuck, tmp_path):
     write(tmp_path / "log.csv", diverges=True)
     project = tmp_path / "pyproject.toml"
@@ -172,7 +178,7 @@ def test_a_file_that_is_no_baseline_ends_in_one_line(unstuck, tmp_path, content)
     [
         (("diagnose", "missing.csv"), "does not exist"),
         (("diagnose", "log.csv", "--role", "x"), "give NAME=ROLE"),
-        (("diagnose", "log.csv", "--role", "x=loss"), "has no series 'x'"),
+        (("diagnose", "log.csv", "--role", "x=loss"), "there is no series 'x'"),
         (("diagnose", "log.csv", "--role", "loss=boss"), "is no role"),
         (("diagnose", "log.csv", "--severity", "OPT003=bad"), "none of error, warning, info"),
         (("diagnose", "runs", "--html", "x.html"), "--html is for one run"),
