@@ -159,6 +159,8 @@ SLOW = """
         with open("log", "a") as log:
             log.write(f"{recipe['kind']} {seed} {os.getpid()}\\n")
         time.sleep(0.6)
+        while Path("hold").exists() and len(Path("log").read_text().splitlines()) > 3:
+            time.sleep(0.05)
         return {"score": (1 + recipe["gain"]) * (3 + random.random())}
 
     GUARD:
@@ -182,6 +184,7 @@ def driver(tmp_path, guard='if __name__ == "__main__"', source=SLOW):
 
 
 def test_an_interrupted_trial_resumes_where_it_stopped(tmp_path):
+    (tmp_path / "hold").touch()  # the trial must not end before it is interrupted
     process = driver(tmp_path)
     results = tmp_path / "trial" / "results.jsonl"
     wait_for(lambda: results.exists() and len(results.read_text().splitlines()) >= 2)
@@ -196,6 +199,7 @@ def test_an_interrupted_trial_resumes_where_it_stopped(tmp_path):
     for _, _, pid in started(tmp_path):
         assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
     (tmp_path / "log").unlink()
+    (tmp_path / "hold").unlink()
 
     out, _ = driver(tmp_path).communicate(timeout=60)
     names = {"baseline": "old", "new": "new"}
