@@ -180,6 +180,8 @@ def driver(tmp_path, guard='if __name__ == "__main__"', source=SLOW):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a job in the background of a script inherits that it cannot be interrupted
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
