@@ -79,7 +79,7 @@ import numpy as np
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
-from unstuck.signals.levels import end_level
+from unstuck.signals.levels import end_level, last_median
 from unstuck.signals.names import shown
 from unstuck.signals.spans import finite
 
@@ -146,7 +146,6 @@ def _bursts(run: Run) -> Iterator[Finding]:
         at, peak = _peak(_beginning(series))
         if first < largest or not (peak > BURST * max(first, end) and end > NO_BETTER * first):
             continue
-        level = Series(f"{series.name} (last median)", np.array([last]), np.array([end]))
         yield Finding(
             "OPT001",
             where=series.name,
@@ -156,7 +155,7 @@ def _bursts(run: Run) -> Iterator[Finding]:
             ),
             evidence=(
                 Evidence(series, ">", BURST * first, (at, at)),
-                Evidence(level, ">", NO_BETTER * first, (last, last)),
+                Evidence(last_median(series), ">", NO_BETTER * first, (last, last)),
             ),
             severity="error",
         )
@@ -205,5 +204,4 @@ def _cost(series: Series) -> tuple[Evidence, ...]:
     last = int(series.step[-1])
     if not math.isfinite(end):
         return rose, Evidence(series, "not finite", 0.0, (last, last))
-    level = Series(f"{series.name} (last median)", np.array([last]), np.array([end]))
-    return rose, Evidence(level, ">", limit, (last, last))
+    return rose, Evidence(last_median(series), ">", limit, (last, last))

@@ -56,7 +56,7 @@ import numpy as np
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
-from unstuck.signals.levels import end_level, median, start_level
+from unstuck.signals.levels import end_level, last_median, median, start_level
 from unstuck.signals.names import shown, where_of
 from unstuck.signals.spans import between, finite, from_step, length
 from unstuck.signals.trends import trend
@@ -85,7 +85,7 @@ def learning_rate_too_low(run: Run) -> Iterator[Finding]:
         known = [r for r in ratios if len(r)]
         if not known:
             long = f" in {length(series)} steps: stopped early, or too slow"
-            yield Finding("OPT002", series.name, pace + long, (_level(series, end),), "info")
+            yield Finding("OPT002", series.name, pace + long, (_level(series),), "info")
             continue
         ratio = max(known, key=lambda r: float(r.value[-1]))
         optimizer = where_of(ratio.name)
@@ -96,7 +96,7 @@ def learning_rate_too_low(run: Run) -> Iterator[Finding]:
             message=(
                 f"steps of {shown(optimizer, 24)} are {ratio.value[-1]:.1g} of its weights: {pace}"
             ),
-            evidence=(Evidence(ratio, "<", TINY, span), _level(series, end)),
+            evidence=(Evidence(ratio, "<", TINY, span), _level(series)),
         )
 
 
@@ -122,8 +122,7 @@ def _creeps(series: Series) -> float | None:
     return end if steady else None
 
 
-def _level(series: Series, end: float) -> Evidence:
+def _level(series: Series) -> Evidence:
     """Most of the loss is still there at its end."""
-    last = series.step[-1:]
-    level = Series(f"{series.name} (last median)", last, np.array([end]))
-    return Evidence(level, ">", LEFT * start_level(series), (int(last[0]), int(last[0])))
+    last = int(series.step[-1])
+    return Evidence(last_median(series), ">", LEFT * start_level(series), (last, last))

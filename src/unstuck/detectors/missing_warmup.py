@@ -61,7 +61,7 @@ import numpy as np
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.games import lone_losses
-from unstuck.signals.levels import end_level
+from unstuck.signals.levels import end_level, last_median
 from unstuck.signals.names import shown
 from unstuck.signals.noise import CLEAR, noise_scale
 from unstuck.signals.rates import peak, rates
@@ -96,7 +96,6 @@ def missing_warmup(run: Run) -> Iterator[Finding]:
         if not end > LOST * first:
             continue
         step, last = int(clean.step[at]), int(clean.step[-1])
-        level = Series(f"{series.name} (last median)", np.array([last]), np.array([end]))
         yield Finding(
             "OPT007",
             where=full[0].name.split("/", 1)[1],
@@ -106,7 +105,7 @@ def missing_warmup(run: Run) -> Iterator[Finding]:
             ),
             evidence=(
                 Evidence(clean, ">", SURGE * first, (step, step)),
-                Evidence(level, ">", LOST * first, (last, last)),
+                Evidence(last_median(clean), ">", LOST * first, (last, last)),
             ),
         )
 

@@ -71,7 +71,7 @@ import numpy as np
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Floats, Run, Series
 from unstuck.signals.games import adversaries, discriminator_losses
-from unstuck.signals.levels import FIRST, end_level, start_level
+from unstuck.signals.levels import FIRST, end_level, last_median, start_level
 from unstuck.signals.names import shown
 from unstuck.signals.spans import finite, last_span_beyond, length
 from unstuck.signals.windows import in_windows
@@ -99,9 +99,6 @@ def saturated_discriminator(run: Run) -> Iterator[Finding]:
                 continue
             rival = max(lost, key=lambda s: end_level(s) - start_level(s))
             last = int(rival.step[-1])
-            end = Series(
-                f"{rival.name} (last median)", rival.step[-1:], np.array([end_level(rival)])
-            )
             yield Finding(
                 "ADV001",
                 where=series.name,
@@ -112,7 +109,7 @@ def saturated_discriminator(run: Run) -> Iterator[Finding]:
                 ),
                 evidence=(
                     Evidence(calm, "<", limit, won),
-                    Evidence(end, ">", beaten(rival), (last, last)),
+                    Evidence(last_median(rival), ">", beaten(rival), (last, last)),
                 ),
                 severity="error",
             )

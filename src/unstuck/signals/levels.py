@@ -27,6 +27,11 @@ def end_level(series: Series) -> float:
     return float(np.median(value[-count:])) if value.size else math.nan
 
 
+def last_median(series: Series) -> Series:
+    """The level at the end as a series of one reading: what evidence of it rests on."""
+    return Series(f"{series.name} (last median)", series.step[-1:], np.array([end_level(series)]))
+
+
 def share_left(series: Series) -> float:
     """End over start of a positive series; NaN where the start is not positive."""
     start = start_level(series)
