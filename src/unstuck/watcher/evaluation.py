@@ -6,34 +6,40 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from unstuck.watcher.functions import Functions
 from unstuck.watcher.recorder import Recorder
 
-LOSSES = (
-    "cross_entropy",
-    "nll_loss",
-    "mse_loss",
-    "l1_loss",
-    "smooth_l1_loss",
-    "huber_loss",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "kl_div",
+LOSSES = tuple(
+    f"torch.nn.functional.{name}"
+    for name in (
+        "cross_entropy",
+        "nll_loss",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "kl_div",
+    )
 )
 
 
 class Evaluation:
     """Sums loss values of a validation pass; the next training step closes the pass.
 
-    The loss functions are wrapped only while some module is in evaluation mode.
+    The loss functions are listened to only while some module is in evaluation mode.
     """
 
-    def __init__(self, recorder: Recorder, models: Callable[[], Iterable[nn.Module]]) -> None:
+    def __init__(
+        self, recorder: Recorder, models: Callable[[], Iterable[nn.Module]], functions: Functions
+    ) -> None:
         self._recorder = recorder
+        self._functions = functions
         self._models = models
         self._sums: dict[str, tuple[Tensor, int]] = {}
-        self._originals: dict[str, Callable[..., Any]] = {}
+        self._listening = False
         self._train = nn.Module.train
 
     def start(self) -> None:
@@ -43,14 +49,14 @@ class Evaluation:
         @functools.wraps(original)
         def train(module: nn.Module, mode: bool = True) -> nn.Module:
             if not mode:
-                evaluation._wrap()
+                evaluation._listen()
             return original(module, mode)
 
         nn.Module.train = train  # type: ignore[method-assign,assignment]
 
     def stop(self) -> None:
         nn.Module.train = self._train  # type: ignore[method-assign]
-        self._unwrap()
+        self._stop()
         self.close_pass()
 
     def close_pass(self) -> None:
@@ -62,29 +68,20 @@ class Evaluation:
         means = [total / count for total, count in sums.values()]
         self._recorder.vector(means, lambda values: dict(zip(names, values, strict=True)))
         if all(model.training for model in self._models()):
-            self._unwrap()
+            self._stop()
 
-    def _wrap(self) -> None:
-        if self._originals:
-            return
-        for name in LOSSES:
-            self._originals[name] = getattr(functional, name)
-            setattr(functional, name, self._seeing(name, self._originals[name]))
+    def _listen(self) -> None:
+        if not self._listening:
+            self._listening = True
+            self._functions.listen("evaluation", LOSSES, self._heard)
 
-    def _unwrap(self) -> None:
-        for name, original in self._originals.items():
-            setattr(functional, name, original)
-        self._originals = {}
+    def _stop(self) -> None:
+        self._listening = False
+        self._functions.stop("evaluation")
 
-    def _seeing(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def loss(*args: Any, **options: Any) -> Any:
-            value = original(*args, **options)
-            if not torch.compiler.is_compiling() and not torch.is_grad_enabled():
-                self._see(name, value, args)
-            return value
-
-        return loss
+    def _heard(self, name: str, args: tuple[Any, ...], options: Any, value: Any) -> None:
+        if not torch.is_grad_enabled():
+            self._see(name.rsplit(".", 1)[-1], value, args)
 
     def _see(self, name: str, value: Any, args: tuple[Any, ...]) -> None:
         if not isinstance(value, Tensor) or value.numel() != 1:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from unstuck.watcher.changes import Change
+from unstuck.watcher.collector import Watched
 from unstuck.watcher.live import reweighted
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, clean
@@ -25,11 +26,13 @@ class Losses:
     def __init__(
         self,
         recorder: Recorder,
+        watched: Watched,
         modules: Modules,
         optimizers: Optimizers,
         changes: Mapping[str, Change],
     ) -> None:
         self._recorder = recorder
+        self._watched = watched
         self._modules = modules
         self._optimizers = optimizers
         self._changes: dict[str, dict[str, Change]] = {}
@@ -40,8 +43,8 @@ class Losses:
         self._sites: dict[tuple[CodeType, int], str] = {}
         self._is_root: dict[str, bool] = {}  # loss -> what backward is called on is the loss
 
-    def before_backward(self, root: Tensor, frame: FrameType) -> Tensor:
-        """Record what `root` stands for; returns it, or the loss with changed weights."""
+    def before_backward(self, root: Tensor, frame: FrameType) -> tuple[Tensor, str]:
+        """Record what `root` stands for; returns it, reweighted if asked, and the loss's name."""
         name = self._name(frame)
         clock = self._recorder.clock
         if clock.backward(name):
@@ -49,6 +52,7 @@ class Losses:
         self._optimizers.backward(name)
         closely = looks_at_layers(clock.step)
         self._modules.commit(closely)
+        self._watched.commit(closely)
         changed = self._changes.get(name, {})
         loss = root
         if closely or changed or not self._is_root.get(name, False):
@@ -60,7 +64,8 @@ class Losses:
                 self._record(name, terms)
         self._recorder.loss(name, loss)
         self._modules.forget_latents()
-        return root
+        self._watched.step_event("before_backward", name, root, loss)
+        return root, name
 
     def _name(self, frame: FrameType) -> str:
         """The loss's name; two places of one script never share a name."""
@@ -116,7 +121,9 @@ class Losses:
                     torch.autograd.grad(term, inputs, weight, retain_graph=True, allow_unused=True)
                 )
         count = len(parameters)
-        self._record_shares(loss, {n: g[:count] for n, g in gradients.items()})
+        of_terms = {n: g[:count] for n, g in gradients.items()}
+        self._record_shares(loss, of_terms)
+        self._watched.sampled("term_gradients", loss, parameters, of_terms)
         for name, found in gradients.items():
             self._record_pull(f"{loss}:{name}", latents, found[count:])
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
+from unstuck.watcher.collector import Watched
 from unstuck.watcher.naming import called_on, caller, clean
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.statistics import joined, latent_spread, spread
@@ -24,8 +25,11 @@ MOST_LATENT_CALLS = 4
 class Modules:
     """Knows the models by name; while `listening`, reads every layer's first output."""
 
-    def __init__(self, recorder: Recorder, latents: tuple[str, ...], given: bool) -> None:
+    def __init__(
+        self, recorder: Recorder, watched: Watched, latents: tuple[str, ...], given: bool
+    ) -> None:
         self._recorder = recorder
+        self._watched = watched
         self._asked = latents
         self._given = given  # models were named by the user: discover no others
         self.models: dict[str, nn.Module] = {}
@@ -35,7 +39,7 @@ class Modules:
         self._read: dict[str, list[Tensor]] = {}
         self._depth = 0
         self._handles: list[Any] = []
-        self._compiled = False
+        self.compiled = False  # one of them is: hooks would break its graph, so there are none
         self.busy = False  # a backward pass runs: forwards in it are recomputations
 
     def add(self, name: str, model: nn.Module) -> None:
@@ -45,16 +49,25 @@ class Modules:
             count += 1
             unique = f"{clean(name)}.{count}"
         self.models[unique] = model
-        self._compiled |= type(model).__name__ == "OptimizedModule"
+        self.compiled |= type(model).__name__ == "OptimizedModule"
         for module_name, module in model.named_modules():
             self._names.setdefault(id(module), joined(unique, module_name))
         self._is_latent |= {id(m) for m in _outermost(model, unique, self._asked)}
         count = sum(p.numel() for p in model.parameters())
         self._recorder.note({f"parameters/{unique}": count})
 
+    @property
+    def listening(self) -> bool:
+        """Whether the step that runs, or is about to begin, is sampled."""
+        return bool(self._handles)
+
+    def name_of(self, module: nn.Module) -> str | None:
+        """`<model>.<layer>` of a module of a known model."""
+        return self._names.get(id(module))
+
     def listen(self, on: bool) -> None:
         """Install the global hooks, or take them away; steps in between cost nothing."""
-        if on and not self._handles and not self._compiled:
+        if on and not self._handles and not self.compiled:
             self._handles = [
                 hooks.register_module_forward_pre_hook(self._before),
                 hooks.register_module_forward_hook(self._after, always_call=True),
@@ -85,6 +98,10 @@ class Modules:
             first = next((a for a in args if isinstance(a, Tensor)), None)
             if name and first is not None and first.is_floating_point() and first.numel() > 1:
                 self._read.setdefault(f"activation/{name}.input", spread(first))
+        if self._watched.wants("before_forward") and torch.is_grad_enabled() and not self.busy:
+            name = self._names.get(id(module))
+            if name and not torch.compiler.is_compiling():
+                self._watched.sampled("before_forward", name, module, args, self._depth == 1)
 
     def _after(self, module: nn.Module, args: Any, output: Any) -> None:
         self._depth = max(0, self._depth - 1)
@@ -93,6 +110,8 @@ class Modules:
         name = self._names.get(id(module))
         if name is None:
             return
+        if self._watched.wants("forward"):
+            self._watched.sampled("forward", name, module, args, output, self._depth == 0)
         if id(module) in self._is_latent:
             self._read_latent(name, output)
         key = f"activation/{name}"

@@ -25,7 +25,7 @@ _KEEPS_OBJECT = {"backward", "step", "mean", "sum", "squeeze", "float", "double"
 
 
 @lru_cache(maxsize=4096)
-def _is_library(filename: str) -> bool:
+def is_library(filename: str) -> bool:
     if filename.startswith("<"):
         return not filename.startswith(("<stdin>", "<ipython", "<string>"))
     path = str(Path(filename).resolve())
@@ -36,7 +36,7 @@ def _is_library(filename: str) -> bool:
 
 def users_frame(frame: FrameType | None) -> FrameType | None:
     """The nearest frame of the user's own code, going outwards; None where there is none."""
-    while frame is not None and _is_library(frame.f_code.co_filename):
+    while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
 

@@ -1,6 +1,6 @@
 """Optimizers as they step: learning rates, gradients, updates, and who trains what."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from unstuck.watcher.changes import Change
+from unstuck.watcher.collector import Watched
 from unstuck.watcher.live import set_learning_rates
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, caller, clean
@@ -25,12 +26,16 @@ class Optimizers:
     def __init__(
         self,
         recorder: Recorder,
+        watched: Watched,
         modules: Modules,
         given: Mapping[str, Optimizer],
         changes: Mapping[str, Change],
+        listen: Callable[[bool], None],
     ) -> None:
         self._recorder = recorder
+        self._watched = watched
         self._modules = modules
+        self._listen = listen  # to forward passes and functions, where the next step is sampled
         self._only_given = bool(given)
         self._changes = {n.split("/", 1)[1]: c for n, c in changes.items() if n.startswith("lr/")}
         self.names: dict[int, str] = {}
@@ -52,6 +57,16 @@ class Optimizers:
             self._pending.clear()
             self._stepped = False
         self._pending[loss] = None
+
+    def all(self) -> dict[str, Optimizer]:
+        """Every optimizer seen so far, by name."""
+        return {self.names[key]: optimizer for key, optimizer in self._all.items()}
+
+    def losses_of(self, name: str) -> list[str]:
+        """The losses this optimizer is known to follow."""
+        return [
+            loss for loss, keys in self._trains.items() if name in {self.names[key] for key in keys}
+        ]
 
     def trained_by(self, loss: str) -> list[Tensor]:
         """The parameters of the optimizers that step after this loss."""
@@ -85,6 +100,8 @@ class Optimizers:
             if clock.step > 0:
                 self._read_orphans()
             self._recorder.numbers(_memory())
+        self._watched.commit(closely)
+        self._watched.step_event("before_step", name, optimizer)
 
     def after_step(self, optimizer: Optimizer) -> None:
         """Read how far the step went; put back a learning rate that was changed for it."""
@@ -94,9 +111,11 @@ class Optimizers:
                 group["lr"] = rate
         if key in self._before:
             self._read_updates(self.names[key], optimizer, self._before.pop(key))
+        if key in self.names:
+            self._watched.step_event("after_step", self.names[key], optimizer)
         step = self._recorder.clock.step
         again = len(self._all) > 1 and looks_at_layers(step)
-        self._modules.listen(again or looks_at_layers(step + 1))
+        self._listen(again or looks_at_layers(step + 1))
 
     def _named(self, optimizer: Optimizer) -> str | None:
         if id(optimizer) not in self.names:

@@ -1,0 +1,110 @@
+"""Calls of torch's functions heard of while somebody listens; in between they are torch's own."""
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from unstuck.watcher.naming import is_library
+
+Heard = Callable[[str, tuple[Any, ...], Any, Any], None]  # name, args, options, result
+
+
+class Functions:
+    """Wraps functions while at least one listener wants to hear of them."""
+
+    def __init__(self, mine: Callable[[], bool]) -> None:
+        self._mine = mine  # whether the calling thread is the one that is watched
+        self._listeners: dict[str, dict[str, Heard]] = {}  # function -> who -> callback
+        self._wrapped: dict[str, Any] = {}  # function -> its original
+        self._inside = False  # one of them runs: what it calls is not the user's call
+        self._importers: list[dict[str, Any]] = []
+        self._modules_seen = 0
+
+    def listen(self, who: str, names: Iterable[str], heard: Heard) -> None:
+        """Call `heard` after each call of these functions, from now on."""
+        for name in names:
+            self._listeners.setdefault(name, {})[who] = heard
+            if name not in self._wrapped:
+                self._wrap(name)
+
+    def stop(self, who: str) -> None:
+        """Tell this listener no more; what nobody listens to is put back."""
+        for name, heard in list(self._listeners.items()):
+            if heard.pop(who, None) is not None and not heard:
+                del self._listeners[name]
+                self._unwrap(name)
+
+    def _wrap(self, name: str) -> None:
+        owner, last = _owner(name)
+        original = getattr(owner, last, None)
+        if original is None:
+            return
+        wrapper = self._hearing(name, original)
+        self._wrapped[name] = (original, wrapper, last in vars(owner))
+        setattr(owner, last, wrapper)
+        if isinstance(owner, ModuleType):
+            self._replace(original, wrapper)
+
+    def _unwrap(self, name: str) -> None:
+        if name not in self._wrapped:
+            return
+        original, wrapper, own = self._wrapped.pop(name)
+        owner, last = _owner(name)
+        if vars(owner).get(last) is wrapper:  # else somebody else has wrapped it since
+            if own:
+                setattr(owner, last, original)
+            else:
+                delattr(owner, last)
+        if isinstance(owner, ModuleType):
+            self._replace(wrapper, original)
+
+    def _replace(self, old: Any, new: Any) -> None:
+        """Also in the user's modules that imported the function by its name."""
+        if len(sys.modules) != self._modules_seen:
+            self._modules_seen = len(sys.modules)
+            self._importers = [vars(m) for m in list(sys.modules.values()) if _is_users(m)]
+        for held in self._importers:
+            for key in [k for k, value in list(held.items()) if value is old]:
+                held[key] = new
+
+    def _hearing(self, name: str, original: Any) -> Any:
+        @functools.wraps(original)
+        def function(*args: Any, **options: Any) -> Any:
+            if self._inside or torch.compiler.is_compiling() or not self._mine():
+                return original(*args, **options)
+            self._inside = True
+            try:
+                result = original(*args, **options)
+                for who, heard in list(self._listeners.get(name, {}).items()):
+                    self._tell(who, heard, (name, args, options, result))
+                return result
+            finally:
+                self._inside = False
+
+        return function
+
+    def _tell(self, who: str, heard: Heard, call: tuple[str, Any, Any, Any]) -> None:
+        try:
+            heard(*call)
+        except Exception as error:  # whatever it is, the script's own call went well
+            self.stop(who)
+            print(f"unstuck: gave up hearing of {call[0]} ({error})", file=sys.stderr)
+
+
+def _owner(name: str) -> tuple[Any, str]:
+    path, last = name.rsplit(".", 1)
+    try:
+        return importlib.import_module(path), last
+    except ModuleNotFoundError:
+        module, kind = path.rsplit(".", 1)
+        return getattr(importlib.import_module(module), kind), last
+
+
+def _is_users(module: Any) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(module, ModuleType) and isinstance(file, str) and not is_library(file)
