@@ -34,7 +34,8 @@ def evidence_plot(evidence: Evidence, axis: str = "training step") -> Markup:
     if evidence.op != "not finite":
         parts.append(_limit(evidence, ys, frame))
     parts += _edge_labels(evidence, xs, ys, frame)
-    return svg.drawing(WIDTH, HEIGHT, _title(evidence), _about(evidence), *parts)
+    told = _title(evidence), _about(evidence)
+    return svg.drawing(WIDTH, HEIGHT, *told, *parts, **svg.axes(xs, ys))
 
 
 def curve(series: Series, xs: Scale, ys: Scale, frame: svg.Frame, class_: str) -> list[Markup]:

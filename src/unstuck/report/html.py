@@ -3,17 +3,15 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unstuck import atomic
 from unstuck.records import Diagnosis, Treatment, Trial
 from unstuck.report import sections, story, text
 from unstuck.report.overview_plot import overview
+from unstuck.report.page import asset, environment
 from unstuck.report.pictures import Pictures, embedded
 from unstuck.report.trial_plot import forest, pairs_by_seed
 
@@ -29,11 +27,11 @@ def render(
 ) -> str:
     """The whole page. `title` defaults to the run's name; `command` is what made the run."""
     run = diagnosis.run
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = asset("unstuck.report", "report.css"), asset("unstuck.report", "report.js")
     plots, plots_left = overview(run)
     causes, causes_left = sections.causes(diagnosis)
     return (
-        _environment()
+        environment("unstuck.report")
         .get_template("report.html.j2")
         .render(
             title=text.clean(title or run.name or "training run"),
@@ -87,30 +85,6 @@ def write(
         command=command,
     )
     return atomic.write_text(path, page)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("unstuck.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        clean=text.clean,
-        number=text.number,
-        scalar=text.scalar,
-    )
-    environment.globals.update(counted=text.counted, effect=story.effect, interval=story.interval)
-    environment.globals.update(lost=story.lost, remark=story.remark, changes=story.changes)
-    return environment
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("unstuck.report") / "templates" / name).read_text(encoding="utf-8").strip()
 
 
 def _policy(style: str, script: str) -> str:

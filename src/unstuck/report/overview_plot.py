@@ -71,7 +71,7 @@ def _plot(title: str, labelled: Sequence[tuple[str, Series]], shares: bool, axis
     parts.append(svg.text(0, 12, unit_in_words(shown[0].name), "label"))
     for i, series in enumerate(shown):
         parts += curve(series, xs, ys, frame, f"line s{i}")
-    return svg.drawing(WIDTH, HEIGHT, title, _about(labelled), *parts)
+    return svg.drawing(WIDTH, HEIGHT, title, _about(labelled), *parts, **svg.axes(xs, ys))
 
 
 def _about(labelled: Sequence[tuple[str, Series]]) -> str:

@@ -54,7 +54,9 @@ def between(x: float, low: float, high: float) -> float:
     return min(max(x, low), high)
 
 
-def drawing(width: float, height: float, title: str, about: str, *parts: str) -> Markup:
+def drawing(
+    width: float, height: float, title: str, about: str, *parts: str, **attributes: object
+) -> Markup:
     """The whole picture with its name and description for those who cannot see it."""
     return tag(
         "svg",
@@ -66,7 +68,16 @@ def drawing(width: float, height: float, title: str, about: str, *parts: str) ->
         height=f"{height:g}",
         role="img",
         aria_label=f"{title}. {about}",
+        **attributes,
     )
+
+
+def axes(xs: Scale, ys: Scale) -> dict[str, str]:
+    """The scales as attributes of a drawing, so that a page can tell what lies under a pointer."""
+    return {
+        f"data_{axis}": f"{s.start:.1f} {s.end:.1f} {s.low:.9g} {s.high:.9g} {int(s.log)}"
+        for axis, s in (("x", xs), ("y", ys))
+    }
 
 
 @dataclass(frozen=True, slots=True)
