@@ -27,6 +27,7 @@ def main() -> None:
 @main.command(cls=ScriptCommand, name="run")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory (default: a new one).")
 @click.option("--latent", "latents", multiple=True, help="A module whose output is a code.")
+@click.option("--everything", is_flag=True, help="Also take the measurements that cost more.")
 @click.option("--change", "changes", multiple=True, help="lr/OPTIMIZER=x0.1, weight/LOSS/TERM=2")
 @report_options
 @click.argument("script", nargs=-1, type=click.UNPROCESSED)
@@ -34,6 +35,7 @@ def run_command(
     script: tuple[str, ...],
     out: Path | None,
     latents: tuple[str, ...],
+    everything: bool,
     changes: tuple[str, ...],
     html_file: Path | None,
     json_file: Path | None,
@@ -54,6 +56,7 @@ def run_command(
         name,
         recipe=launch.recipe_of(arguments),
         latents=latents,
+        everything=everything,
     )
     status = launch.run(launch.python_command(script), env)
     try:

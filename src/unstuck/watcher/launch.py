@@ -22,6 +22,7 @@ def environment(
     *,
     recipe: Mapping[str, Scalar] | None = None,
     latents: Sequence[str] = (),
+    everything: bool = False,
 ) -> dict[str, str]:
     """A copy of this environment in which a Python child records itself into `directory`.
 
@@ -34,6 +35,7 @@ def environment(
         "changes": dict(changes or {}),
         "recipe": dict(recipe or {}),
         "latents": list(latents),
+        "everything": everything,
     }
     path = os.pathsep.join(p for p in (str(INJECTED), os.environ.get("PYTHONPATH", "")) if p)
     return {**os.environ, "PYTHONPATH": path, RECORD: json.dumps(asked)}

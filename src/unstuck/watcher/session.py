@@ -26,13 +26,14 @@ def watch(
     recipe: Mapping[str, Scalar] | None = None,
     latents: Sequence[str] = (),
     changes: Mapping[str, Scalar] | None = None,
+    everything: bool = False,
 ) -> Watcher:
     """Record a training loop: `with unstuck.watch(model, optimizer) as run: ...`.
 
     `models` and `optimizers` may be dicts that name them; what is left out is found by itself.
     `out` is the run directory (default `runs/<name>-<time>`, or under `UNSTUCK_RUNS`); `latents`
     names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment).
-    Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
+    `everything` also takes the measurements that cost more. Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
 
     Raises RuntimeError when another recording is under way, FileExistsError when `out` already
     holds a run, ValueError for a malformed change.
@@ -56,6 +57,7 @@ def watch(
         optimizers=optimizers or {},
         latents=tuple(latents),
         changes=changes or {},
+        everything=everything,
     )
     _active.attach()
     return _active
@@ -89,6 +91,7 @@ def start_in_child(asked: str) -> None:
             optimizers={},
             latents=tuple(wanted["latents"]),
             changes=wanted["changes"],
+            everything=wanted["everything"],
         )
         _active.joinable = True
         _active.attach()
