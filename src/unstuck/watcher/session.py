@@ -32,8 +32,9 @@ def watch(
 
     `models` and `optimizers` may be dicts that name them; what is left out is found by itself.
     `out` is the run directory (default `runs/<name>-<time>`, or under `UNSTUCK_RUNS`); `latents`
-    names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment).
-    `everything` also takes the measurements that cost more. Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
+    names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment);
+    `everything` also takes the measurements that cost more.
+    Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
 
     Raises RuntimeError when another recording is under way, FileExistsError when `out` already
     holds a run, ValueError for a malformed change.
