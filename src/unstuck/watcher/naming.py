@@ -13,13 +13,20 @@ from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 
+import torch
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _LIBRARY_ROOTS = tuple(
     str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("stdlib", "purelib", "platlib")
 )
+_TORCH = str(Path(torch.__file__).resolve().parent)
+_STANDARD = str(Path(sysconfig.get_path("stdlib")).resolve())
+# Functions of a trainer that a script calls with its loss, optimizer or input in hand.
+_HANDED_ON = {"backward", "manual_backward", "step", "__call__", "forward"}
 # A call that only passes its argument on: the argument's name is the better one.
 _PASSES_ON = {"scale", "manual_backward", "prepare"}
 _PASSES_ON_FOR = re.compile(r"self|scal|accelerat|fabric|engine|strategy", re.IGNORECASE)
+_SCALER = re.compile(r"scaler$", re.IGNORECASE)
 # A method that keeps what it is called on: the object's name is the better one.
 _KEEPS_OBJECT = {"backward", "step", "mean", "sum", "squeeze", "float", "double", "to"}
 
@@ -34,11 +41,37 @@ def is_library(filename: str) -> bool:
     return path.startswith(_LIBRARY_ROOTS) or "-packages/" in path
 
 
+@lru_cache(maxsize=4096)
+def _is_plumbing(filename: str) -> bool:
+    """Whether a file is torch's, Python's or ours: what runs there is nobody's training."""
+    path = str(Path(filename).resolve())
+    if filename.startswith("<") or path.startswith((str(_PACKAGE), _TORCH)):
+        return is_library(filename)
+    return path.startswith(_STANDARD) and "-packages/" not in path
+
+
 def users_frame(frame: FrameType | None) -> FrameType | None:
     """The nearest frame of the user's own code, going outwards; None where there is none."""
     while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
+
+
+def speaking_frame(frame: FrameType | None) -> FrameType | None:
+    """The frame whose source names what happens: the user's own, or a trainer's.
+
+    In `trainer.fit(model)` the script says nothing of the loss; the trainer's `loss.backward()`
+    does. In `accelerator.backward(d_loss)` the script says it.
+    """
+    while frame is not None and _is_plumbing(frame.f_code.co_filename):
+        frame = frame.f_back
+    inner, called = frame, ""
+    while frame is not None and is_library(frame.f_code.co_filename):
+        if not _is_plumbing(frame.f_code.co_filename):
+            called = frame.f_code.co_name
+        frame = frame.f_back
+    handed_on = frame is not None and (not called or called in _HANDED_ON)
+    return frame if handed_on else inner
 
 
 def called_on(frame: FrameType) -> str | None:
@@ -103,7 +136,10 @@ def _name_of_call(node: ast.Call) -> str | None:
             return named
         if function.attr in _KEEPS_OBJECT:
             return name_of(function.value)
-    return name_of(function)
+    named = name_of(function)
+    if node.args and named and _SCALER.search(named):  # loss_scaler(loss, optimizer)
+        return name_of(node.args[0]) or named
+    return named
 
 
 def _name_of_item(node: ast.Subscript) -> str | None:
@@ -125,8 +161,8 @@ def _name_of_operation(node: ast.BinOp) -> str | None:
 
 
 def caller(depth: int) -> FrameType | None:
-    """The user's frame above `depth` frames of ours."""
-    return users_frame(sys._getframe(depth + 1))
+    """The frame above `depth` frames of ours that names what happens."""
+    return speaking_frame(sys._getframe(depth + 1))
 
 
 def clean(name: str) -> str:
