@@ -45,7 +45,7 @@ def regular(step: Steps, most: int) -> Mask:
     width = 1
     while True:
         stretch = step // width
-        begins = np.diff(stretch, prepend=stretch[:1] - 1) != 0
+        begins: Mask = np.diff(stretch, prepend=stretch[:1] - 1) != 0
         if np.count_nonzero(begins) <= max(1, most):
             return begins
         width *= 2
