@@ -149,6 +149,26 @@ SERIES = (
         "watch; logs",
     ),
     Entry(
+        "seconds/own",
+        "s",
+        "time a rank needs in one step for its data and its forward passes, before it waits for "
+        "the other ranks; median since the last reading, as the processor sees it",
+        "watch, where ranks average their gradients",
+    ),
+    Entry(
+        "rank/*/*",
+        "",
+        "a series of another rank than the first: rank/<k>/<series>; its step is that rank's own",
+        "watch, where several processes train together",
+    ),
+    Entry(
+        "replica_gap/*",
+        "1",
+        "largest distance between the first rank's copy of a model and another rank's, as a share "
+        "of its norm, from 8 random projections: replica_gap/<model>",
+        "watch, sampled",
+    ),
+    Entry(
         "bytes/*", "B", "memory in use: bytes/<device>; cpu is the resident set", "watch, sampled"
     ),
 )
@@ -177,6 +197,21 @@ FACTS = (
         "probe path-reliance",
     ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
+    Entry(
+        "ranks/*",
+        "",
+        "which process a record is of (index), how many trained together (count), how they talk "
+        "(backend), how many of them were read (read)",
+        "watch",
+    ),
+    Entry(
+        "rank/*/*",
+        "",
+        "of one rank: the last step it recorded, when (last_wall), whether it was closed in order "
+        "(closed), the exception it ended with",
+        "watch",
+    ),
+    Entry("replica/*/shapes", "", "a checksum of the shapes of a model's parameters", "watch"),
     Entry("step/unit", "", "what one step of the run is: step, epoch or row of a log", "logs"),
     Entry("source/*", "", "which format a log has, and remarks on what was not read", "logs"),
     Entry("logged/*", "", "the name a series has in the log it was read from", "logs"),

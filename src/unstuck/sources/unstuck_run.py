@@ -2,15 +2,17 @@
 
 ## What is read
 `run.sqlite` in a directory made by `unstuck run` or `unstuck.watch`: series with wall times, facts
-and the recipe. What a killed script had written is all there.
+and the recipe. What a killed script had written is all there. Processes that train together write
+one file each, `run.sqlite` and `rank-<k>/run.sqlite`; they are read as one run: the series of rank
+0, those of rank k as `rank/<k>/...`, and how far their models lie apart.
 
 ## How it is recognised
-A file `run.sqlite`, or a directory with one in it. Its schema lives here, with its reader; the
-watcher writes it.
+A file `run.sqlite`, or a directory with one in it or in a folder `rank-<k>` of it. Its schema lives
+here, with its reader; the watcher writes it.
 
 ## What is left out
-Nothing. A file with views or triggers, one of a newer format, or one of more than 100,000 series is
-refused.
+Of ranks beyond the first 64, everything; of other ranks than 0, what is read by layer. A file with
+views or triggers, one of a newer format, or one of more than 100,000 series is refused.
 
 ## References
 - <https://www.sqlite.org/wal.html>
@@ -18,16 +20,20 @@ refused.
 
 import json
 import math
+import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from unstuck.reading.database import opened
+from unstuck.reading.replicas import merged, trained_together
 from unstuck.records import Run, Scalar, Series
 from unstuck.source import Source, UnreadableRunError
 
 FILE = "run.sqlite"
+RANK_FOLDER = "rank-{}"
 VERSION = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -40,20 +46,54 @@ CREATE TABLE IF NOT EXISTS reading (
 """  # a value of NULL is NaN: SQLite stores infinities but no NaN
 MOST_SERIES = 100_000
 MOST_READINGS = 50_000_000
+MOST_RANKS = 64
 LONGEST_TEXT = 100_000
 
 
 def knows(path: Path) -> bool:
     """Whether `path` is a run directory of unstuck's, or the file in it."""
-    file = path / FILE if path.is_dir() else path
-    return file.name == FILE and file.is_file()
+    return bool(_files(path))
 
 
 def read(path: Path) -> list[Run]:
-    """The run in a directory; UnreadableRunError says what is wrong with a damaged one."""
-    file = path / FILE if path.is_dir() else path
-    with opened(file) as connection:
-        return [_run(connection, file)]
+    """The run in a directory; UnreadableRunError says what is wrong with a damaged one.
+
+    Processes that never joined a group trained each for itself: they are runs of their own.
+    """
+    files = _files(path)
+    parts: dict[int, Run] = {}
+    errors: dict[int, UnreadableRunError] = {}
+    for rank, file in sorted(files.items())[:MOST_RANKS]:
+        try:
+            with opened(file) as connection:
+                parts[rank] = _run(connection, file)
+        except UnreadableRunError as error:
+            errors[rank] = error
+    if not parts:
+        raise next(iter(errors.values()))
+    unread = {f"rank/{rank}/unreadable": str(error)[:500] for rank, error in errors.items()}
+    if len(files) == 1:
+        return list(parts.values())
+    if not trained_together(parts):
+        return [replace(run, name=f"{run.name}/rank-{rank}") for rank, run in parts.items()]
+    run = merged(parts)
+    return [replace(run, facts={**run.facts, **unread})]
+
+
+def _files(path: Path) -> dict[int, Path]:
+    """The file of each rank that has one; of a file, only that one."""
+    if not path.is_dir():
+        return {0: path} if path.name == FILE and path.is_file() else {}
+    found = {0: path / FILE} if (path / FILE).is_file() else {}
+    try:
+        folders = [p for p in path.glob(RANK_FOLDER.format("*")) if not p.is_symlink()]
+    except OSError:
+        return found
+    for folder in folders:
+        number = re.fullmatch(RANK_FOLDER.format(r"(\d{1,6})"), folder.name)
+        if number and (folder / FILE).is_file():
+            found.setdefault(int(number[1]), folder / FILE)
+    return found
 
 
 def _run(connection: sqlite3.Connection, file: Path) -> Run:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from unstuck.records import Scalar
 from unstuck.watcher.changes import parsed
+from unstuck.watcher.ranks import rank_here, shared_directory
 
 INJECTED = Path(__file__).parent / "inject"
 RECORD = "UNSTUCK_RECORD"  # a JSON object for the child: directory, name, recipe, changes ...
@@ -37,13 +38,24 @@ def environment(
         "latents": list(latents),
         "everything": everything,
     }
+    return {**os.environ, **injection(json.dumps(asked))}
+
+
+def injection(asked: str) -> dict[str, str]:
+    """The variables that make a Python child record itself as asked."""
     path = os.pathsep.join(p for p in (str(INJECTED), os.environ.get("PYTHONPATH", "")) if p)
-    return {**os.environ, "PYTHONPATH": path, RECORD: json.dumps(asked)}
+    return {"PYTHONPATH": path, RECORD: asked}
 
 
 def new_directory(name: str, root: Path | None = None) -> Path:
-    """A path for a new run, `runs/<name>-<time>`, or under `UNSTUCK_RUNS`; not made yet."""
+    """A path for a new run, `runs/<name>-<time>`, or under `UNSTUCK_RUNS`; not made yet.
+
+    One of several ranks gets the one all of them get.
+    """
     root = root or Path(os.environ.get("UNSTUCK_RUNS") or "runs")
+    rank = rank_here()
+    if rank.count > 1:
+        return shared_directory(name, root, rank)
     stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, count = root / stem, 1
     while path.exists():

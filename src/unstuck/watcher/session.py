@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -13,6 +14,8 @@ from torch.optim import Optimizer
 from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
 from unstuck.watcher.launch import new_directory
+from unstuck.watcher.ranks import own_directory, rank_here
+from unstuck.watcher.spawned import discard, follow_spawned, is_untouched, when_joined
 
 _active: Watcher | None = None
 
@@ -49,9 +52,10 @@ def watch(
     if _active is not None and _active.attached:
         raise RuntimeError("a run is being watched already; close it before watching another")
     script = Path(sys.argv[0] or "python").stem or "python"
+    rank = rank_here()
     directory = Path(out) if out is not None else new_directory(name or script)
     _active = Watcher(
-        directory,
+        own_directory(directory, rank),
         name=name or script,
         recipe=recipe or {},
         models=named_models,
@@ -60,6 +64,7 @@ def watch(
         changes=changes or {},
         everything=everything,
     )
+    _active.note(rank.facts if rank.count > 1 else {})
     _active.attach()
     return _active
 
@@ -80,26 +85,51 @@ def note(facts: Mapping[str, Scalar]) -> None:
 
 
 def start_in_child(asked: str) -> None:
-    """Attach as `unstuck run` asked for; called when a watched script has imported torch."""
-    global _active
+    """Attach as `unstuck run` asked for; called when a watched script has imported torch.
+
+    A process that a watched script has spawned is one that trains if it joins a process group.
+    """
     wanted = json.loads(asked)
+    if wanted.get("spawned"):
+        when_joined(lambda: _start(wanted))
+        return
+    _start(wanted)
+    follow_spawned(json.dumps(wanted | {"spawned": True}), _give_way)
+
+
+def _start(wanted: Mapping[str, Any]) -> None:
+    global _active
     try:
+        rank = rank_here()
         _active = Watcher(
-            Path(wanted["directory"]),
+            own_directory(Path(wanted["directory"]), rank),
             name=wanted["name"],
             recipe={"command": " ".join(sys.argv)} | wanted["recipe"],
             models={},
             optimizers={},
             latents=tuple(wanted["latents"]),
             changes=wanted["changes"],
-            everything=wanted["everything"],
         )
+        _active.note(rank.facts if rank.count > 1 else {})
         _active.joinable = True
         _active.attach()
     except Exception as error:  # whatever it is, the script must run
         print(f"unstuck: cannot record ({error}); the script runs unwatched", file=sys.stderr)
         return
     atexit.register(_finish, os.getpid())
+
+
+def _give_way() -> bool:
+    """Leave the run directory to the processes about to be spawned, if nothing was trained here."""
+    global _active
+    if _active is None:
+        return True
+    if not _active.joinable or not is_untouched(_active.path):
+        return False
+    _active.close()
+    discard(_active.path)
+    _active = None
+    return True
 
 
 def _finish(process: int) -> None:

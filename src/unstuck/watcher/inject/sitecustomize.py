@@ -1,7 +1,8 @@
 """Runs first in a watched script: waits for the script to import torch, then attaches.
 
 Until then it imports nothing but the standard library, and it leaves the interpreter as it found
-it: its folder is off the path, and a `sitecustomize` of the user's own runs as ever.
+it: its folder is off the path, and a `sitecustomize` of the user's own runs as ever. A launcher
+(torchrun) trains nothing: it is left alone and hands the request on to the processes it starts.
 """
 
 import importlib.abc
@@ -9,6 +10,17 @@ import importlib.util
 import os
 import sys
 
+LAUNCHERS = {  # programs and modules that start the processes that train
+    "torchrun",
+    "accelerate",
+    "deepspeed",
+    "torch.distributed.run",
+    "torch.distributed.launch",
+    "accelerate.commands.launch",
+    "accelerate.commands.accelerate_cli",
+    "deepspeed.launcher.runner",
+    "deepspeed.launcher.launch",
+}
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -41,8 +53,33 @@ class _AfterTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         start_in_child(self.asked)
 
 
+def _program():
+    """What the interpreter was asked to run: the module after -m, or the script's file name."""
+    words = sys.orig_argv[1:]
+    while words:
+        word = words.pop(0)
+        if word == "-m":
+            return words[0] if words else ""
+        if word in ("-W", "-X", "--check-hash-based-pycs"):
+            del words[:1]
+        elif not word.startswith("-"):
+            return os.path.basename(word)
+    return ""
+
+
 def _begin():
     sys.path[:] = [p for p in sys.path if os.path.abspath(p) != _HERE]
+    if _program() not in LAUNCHERS:
+        _wait_for_torch()
+    del sys.modules["sitecustomize"]
+    try:
+        import sitecustomize  # noqa: F401 - the user's own, now that ours is off the path
+    except ImportError:
+        sys.modules["sitecustomize"] = _OURS
+
+
+def _wait_for_torch():
+    """Take the request out of the environment: data workers are not to follow it."""
     rest = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != _HERE]
     if rest:
         os.environ["PYTHONPATH"] = os.pathsep.join(rest)
@@ -51,11 +88,6 @@ def _begin():
     asked = os.environ.pop("UNSTUCK_RECORD", None)
     if asked:
         sys.meta_path.insert(0, _AfterTorch(asked))
-    del sys.modules["sitecustomize"]
-    try:
-        import sitecustomize  # noqa: F401 - the user's own, now that ours is off the path
-    except ImportError:
-        sys.modules["sitecustomize"] = _OURS
 
 
 _OURS = sys.modules["sitecustomize"]
