@@ -12,6 +12,7 @@ from unstuck.watcher.live import reweighted
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, clean
 from unstuck.watcher.optimizers import Optimizers
+from unstuck.watcher.ranks import backward_talks
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.schedule import looks_at_layers, looks_at_terms
 from unstuck.watcher.statistics import dense, norms, one
@@ -128,10 +129,10 @@ class Losses:
             self._record_pull(f"{loss}:{name}", latents, found[count:])
 
     def _hooked(self, parameters: list[Tensor]) -> bool:
-        """Whether the user's own hooks would see the extra backward passes."""
-        if any(p._backward_hooks for p in parameters):
-            return True
+        """Whether the user's own hooks, or other ranks, would see the extra backward passes."""
         models = self._modules.models.values()
+        if any(p._backward_hooks for p in parameters) or backward_talks(models):
+            return True
         return any(m._backward_hooks or m._backward_pre_hooks for x in models for m in x.modules())
 
     def _record_shares(self, loss: str, gradients: Mapping[str, list[Tensor | None]]) -> None:

@@ -8,7 +8,7 @@ when. Needs no torch.
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,23 @@ def process_group() -> Any | None:
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return None
     return distributed if distributed.get_world_size() > 1 else None
+
+
+def backward_talks(models: Iterable[Any]) -> bool:
+    """Whether a backward pass through these models talks to other ranks, whoever started it.
+
+    Sharded models gather their parameters in it, and a static graph counts its backward passes; of
+    DistributedDataParallel only what is accumulated into `.grad` does.
+    """
+    for model in models:
+        for module in model.modules():
+            if type(module).__name__.startswith("FullySharded"):
+                return True
+            if getattr(module, "static_graph", False) and hasattr(module, "reducer"):
+                return True
+        if any(hasattr(p, "_local_tensor") for p in model.parameters()):
+            return True
+    return False
 
 
 def own_directory(run: Path, rank: Rank) -> Path:

@@ -96,10 +96,11 @@ def _timed_buffers(waited: Callable[[float], None]) -> Callable[[], None]:
         finally:
             waited(time.perf_counter() - began)
 
-    DistributedDataParallel._sync_buffers = _sync_buffers  # type: ignore[method-assign]
+    kind: Any = DistributedDataParallel
+    kind._sync_buffers = _sync_buffers
 
     def restore() -> None:
-        if DistributedDataParallel._sync_buffers is _sync_buffers:  # type: ignore[comparison-overlap]
-            DistributedDataParallel._sync_buffers = original
+        if kind._sync_buffers is _sync_buffers:
+            kind._sync_buffers = original
 
     return restore
