@@ -20,17 +20,17 @@ MOST_PLOTS = 12
 
 def overview(run: Run) -> tuple[list[tuple[str, Markup, list[str]]], int]:
     """(title, plot, legend) for losses, terms, shares, metrics, rates; how many were left out."""
-    groups, axis = _groups(run), step_axis(run)
+    found, axis = groups(run), step_axis(run)
     plots = [
-        (title, _plot(title, series, whole_share, axis), [clean(label, 60) for label, _ in series])
-        for title, series, whole_share in groups[:MOST_PLOTS]
+        (title, overlaid(title, series, shares, axis), [clean(label, 60) for label, _ in series])
+        for title, series, shares in found[:MOST_PLOTS]
     ]
-    return plots, max(0, len(groups) - MOST_PLOTS)
+    return plots, max(0, len(found) - MOST_PLOTS)
 
 
 def _groups(run: Run) -> list[tuple[str, list[tuple[str, Series]], bool]]:
     """(title, labelled series, whether they are shares of one whole), in reading order."""
-    groups: dict[str, list[tuple[str, Series]]] = {}
+    found: dict[str, list[tuple[str, Series]]] = {}
     shares = set()
     for series in (s for s in run.series.values() if len(s)):
         what, *where = series.name.split("/")
@@ -44,10 +44,10 @@ def _groups(run: Run) -> list[tuple[str, list[tuple[str, Series]], bool]]:
             title, label = "Learning rates", "/".join(where)
         else:
             continue
-        groups.setdefault(title, []).append((label, series))
+        found.setdefault(title, []).append((label, series))
         if what.endswith("share"):
             shares.add(title)
-    ranked = sorted(groups.items(), key=lambda g: (_rank(g[0]), g[0]))
+    ranked = sorted(found.items(), key=lambda g: (_rank(g[0]), g[0]))
     return [(title, series, title in shares) for title, series in ranked]
 
 
@@ -59,7 +59,8 @@ def _rank(title: str) -> int:
     return next(i for i, start in enumerate(ORDER) if title.startswith(start))
 
 
-def _plot(title: str, labelled: Sequence[tuple[str, Series]], shares: bool, axis: str) -> Markup:
+def overlaid(title: str, labelled: Sequence[tuple[str, Series]], shares: bool, axis: str) -> Markup:
+    """Curves over one pair of axes; `shares`: from nothing to all."""
     shown = [series for _, series in labelled[:MOST_LINES]]
     values = np.concatenate([s.value for s in shown])
     low, high = FRAME.bottom, FRAME.top
