@@ -28,7 +28,7 @@ def overview(run: Run) -> tuple[list[tuple[str, Markup, list[str]]], int]:
     return plots, max(0, len(found) - MOST_PLOTS)
 
 
-def _groups(run: Run) -> list[tuple[str, list[tuple[str, Series]], bool]]:
+def groups(run: Run) -> list[tuple[str, list[tuple[str, Series]], bool]]:
     """(title, labelled series, whether they are shares of one whole), in reading order."""
     found: dict[str, list[tuple[str, Series]]] = {}
     shares = set()
