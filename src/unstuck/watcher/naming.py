@@ -42,7 +42,7 @@ def is_library(filename: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_plumbing(filename: str) -> bool:
+def is_plumbing(filename: str) -> bool:
     """Whether a file is torch's, Python's or ours: what runs there is nobody's training."""
     path = str(Path(filename).resolve())
     if filename.startswith("<") or path.startswith((str(_PACKAGE), _TORCH)):
@@ -63,11 +63,11 @@ def speaking_frame(frame: FrameType | None) -> FrameType | None:
     In `trainer.fit(model)` the script says nothing of the loss; the trainer's `loss.backward()`
     does. In `accelerator.backward(d_loss)` the script says it.
     """
-    while frame is not None and _is_plumbing(frame.f_code.co_filename):
+    while frame is not None and is_plumbing(frame.f_code.co_filename):
         frame = frame.f_back
     inner, called = frame, ""
     while frame is not None and is_library(frame.f_code.co_filename):
-        if not _is_plumbing(frame.f_code.co_filename):
+        if not is_plumbing(frame.f_code.co_filename):
             called = frame.f_code.co_name
         frame = frame.f_back
     handed_on = frame is not None and (not called or called in _HANDED_ON)

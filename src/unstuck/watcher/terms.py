@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unstuck.watcher.naming import clean
-
-Node = Any  # torch.autograd.graph.Node: the binding has no public constructor to type against
-Key = tuple[Node, int]  # a node of the graph and which of its outputs
+from unstuck.watcher.callers import Key, Node, callers
+from unstuck.watcher.naming import clean, is_library
 
 MOST_NODES = 200  # of scalar arithmetic; a sum over a longer list is recorded without terms
 MOST_NAMES = 400  # scalars looked at in one frame
@@ -42,6 +40,15 @@ _JOINING = ("StackBackward", "CatBackward")
 _REDUCING = ("SumBackward", "MeanBackward")
 
 
+class Scalars(dict[Key, tuple[str, Tensor]]):
+    """Named scalars. Where a trainer's code calls backward, what it calls a loss may be a multiple
+    of the script's; `made` are those of the functions that called a model, where these are known.
+    """
+
+    by_trainer: bool = False
+    made: Mapping[Key, tuple[str, Tensor]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """A loss and what it is made of: `weights[name]` is d(loss)/d(term), a scalar tensor."""
@@ -51,12 +58,25 @@ class Terms:
     weights: dict[str, Tensor]
 
 
-def named_scalars(frame: FrameType) -> dict[Key, tuple[str, Tensor]]:
+def named_scalars(frame: FrameType) -> Scalars:
     """Scalars with a graph among the frame's locals and the attributes of its `self`.
 
     Entries of dicts, lists and tuples count too. Where a tensor has several names the most
     telling one is kept: locals before attributes, these before keys, these before indices.
+    In a trainer's own backward call, those of the functions that called the model come first.
     """
+    makers = callers.take()
+    if not is_library(frame.f_code.co_filename):
+        return Scalars(_scalars_of(frame))
+    made: dict[Key, tuple[str, Tensor]] = {}
+    for maker in makers:
+        made = _scalars_of(maker) | made
+    found = Scalars(_scalars_of(frame) | made)
+    found.by_trainer, found.made = True, made
+    return found
+
+
+def _scalars_of(frame: FrameType) -> dict[Key, tuple[str, Tensor]]:
     local = frame.f_locals
     scopes = [local, getattr(local.get("self"), "__dict__", {})]
     found: dict[Key, tuple[str, Tensor]] = {}
@@ -97,9 +117,16 @@ def discover(root: Tensor, name: str | None, scalars: Mapping[Key, tuple[str, Te
     is met before the sum branches, that one is the loss and weights are relative to it.
     """
     loss = _unscaled(root, name, scalars)
-    found, _ = _finest(_key(loss), scalars, _key(loss), [MOST_NODES])
+    made = loss
+    if isinstance(scalars, Scalars) and scalars.by_trainer and name:
+        if not scalars.made and (value := callers.unscaled(name, root)) is not None:
+            return Terms(value, {}, {})
+        if (known := callers.learn(name, root, scalars.made)) is not None:
+            made = known
+            loss = made if callers.scales(name) else root
+    found, _ = _finest(_key(made), scalars, _key(made), [MOST_NODES])
     terms = dict(list(found.items())[:MOST_TERMS])
-    if len(terms) == 1 and _key(next(iter(terms.values()))) == _key(loss):
+    if len(terms) == 1 and _key(next(iter(terms.values()))) == _key(made):
         terms = {}
     if not terms or loss._backward_hooks or loss.grad_fn is None:
         return Terms(loss, {}, {})
