@@ -104,6 +104,27 @@ SERIES = (
         "is what the model is fed",
         "watch, sampled",
     ),
+    Entry(
+        "mode/*/evaluation",
+        "1",
+        "1 where the model trains while all of it is in evaluation mode, else 0; only of models "
+        "with dropout or running statistics: mode/<model>/evaluation",
+        "watch, sampled",
+    ),
+    Entry(
+        "mode/*/frozen",
+        "1",
+        "share of a model's trained batch normalisations that are in training mode with a momentum "
+        "of 0: their running statistics never change",
+        "watch, sampled",
+    ),
+    Entry(
+        "mode/validation/training",
+        "1",
+        "share of the stretches without gradients since the last reading in which a model to which "
+        "it matters was judged (a loss, a largest score) in training mode",
+        "watch",
+    ),
     Entry("activation/*/std", "1", "standard deviation of the layer's output", "watch, sampled"),
     Entry(
         "activation/*/dead_fraction",

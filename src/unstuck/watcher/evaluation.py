@@ -1,4 +1,4 @@
-"""Validation losses nobody logged: loss functions called without gradient in evaluation mode."""
+"""Validation passes: the losses nobody logged, and whether the model was in evaluation mode."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -6,9 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as hooks
 
 from unstuck.watcher.functions import Functions
+from unstuck.watcher.mode_dependent import with_owners
 from unstuck.watcher.recorder import Recorder
+from unstuck.watcher.without_gradient import WithoutGradient
 
 LOSSES = tuple(
     f"torch.nn.functional.{name}"
@@ -24,12 +27,15 @@ LOSSES = tuple(
         "kl_div",
     )
 )
+JUDGING = (*LOSSES, "torch.argmax", "torch.max", "torch.Tensor.argmax", "torch.Tensor.max")
+MOST_CALLS = 64  # of modules, until one is met that its mode matters to
 
 
 class Evaluation:
     """Sums loss values of a validation pass; the next training step closes the pass.
 
-    The loss functions are listened to only while some module is in evaluation mode.
+    The loss functions are listened to only while some module is in evaluation mode, or while the
+    user's code runs one without gradients.
     """
 
     def __init__(
@@ -41,8 +47,10 @@ class Evaluation:
         self._sums: dict[str, tuple[Tensor, int]] = {}
         self._listening = False
         self._train = nn.Module.train
+        self._looks = Looks(recorder, models, functions)
 
     def start(self) -> None:
+        self._looks.start()
         original = self._train
         evaluation = self
 
@@ -58,9 +66,11 @@ class Evaluation:
         nn.Module.train = self._train  # type: ignore[method-assign]
         self._stop()
         self.close_pass()
+        self._looks.stop()
 
     def close_pass(self) -> None:
         """Record the mean over the samples seen since the last training step."""
+        self._looks.close_pass()
         if not self._sums:
             return
         sums, self._sums = self._sums, {}
@@ -94,3 +104,74 @@ class Evaluation:
         count = max(1, count)
         total, seen = self._sums.get(name, (torch.zeros_like(value.detach().float()), 0))
         self._sums[name] = (total + value.detach().float() * count, seen + count)
+
+
+class Looks:
+    """The modes of models that the user's code runs without gradients and judges the output of."""
+
+    def __init__(
+        self, recorder: Recorder, models: Callable[[], Iterable[nn.Module]], functions: Functions
+    ) -> None:
+        self._recorder = recorder
+        self._models = models
+        self._functions = functions
+        self._stretches = WithoutGradient(lambda: recorder.clock.step, self._began, self._ended)
+        self._hook: Any = None
+        self._calls = 0
+        self._training: bool | None = None  # of the stretch that runs
+        self._judged = False
+        self._seen: list[bool] = []  # since the last training step: was it in training mode?
+
+    def start(self) -> None:
+        self._stretches.start()
+
+    def stop(self) -> None:
+        self._stretches.stop()
+        self._ended()
+        self.close_pass()
+
+    def close_pass(self) -> None:
+        """Record the share of the looks since the last training step."""
+        if self._seen:
+            share = sum(self._seen) / len(self._seen)
+            self._seen = []
+            self._functions.stop("looks")
+            self._recorder.numbers({"mode/validation/training": share})
+
+    def _began(self) -> None:
+        self._training, self._judged, self._calls = None, False, 0
+        if not any(type(m).__name__ == "OptimizedModule" for m in self._models()):
+            self._hook = hooks.register_module_forward_pre_hook(self._called)
+
+    def _ended(self) -> None:
+        self._unhook()
+        if self._training is not None and (self._judged or not self._training):
+            self._seen.append(self._training)
+        self._training = None
+
+    def _unhook(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def _called(self, module: nn.Module, args: Any) -> None:
+        """The first call of a known model to which its mode matters tells the mode of this look."""
+        try:
+            self._look_at(module)
+        except Exception:  # a module that cannot be looked into is none of ours to complain of
+            self._unhook()
+
+    def _look_at(self, module: nn.Module) -> None:
+        self._calls += 1
+        parts = [part for part, _ in with_owners(module)]
+        if parts and any(m is module for known in self._models() for m in known.modules()):
+            self._training = all(part.training for part in parts)
+            if self._training:
+                self._functions.listen("looks", JUDGING, self._heard)
+        if parts or self._calls >= MOST_CALLS:
+            self._unhook()
+
+    def _heard(self, name: str, args: tuple[Any, ...], options: Any, value: Any) -> None:
+        whole = isinstance(value, Tensor) and value.numel() == 1  # single losses choose samples
+        if self._training and (whole or name not in LOSSES):
+            self._judged = True
