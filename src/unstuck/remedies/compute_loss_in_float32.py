@@ -20,6 +20,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("NUM001", "NUM002", safety="advice")
+@remedy("NUM001", "DST003", "NUM002", safety="advice")
 def compute_loss_in_float32(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()
