@@ -155,6 +155,119 @@ SERIES = (
         "watch, sampled sparsely",
     ),
     Entry(
+        "latent/*/effective_rank",
+        "directions",
+        "directions a told embedding varies in: (sum of the eigenvalues of its covariance)^2 over "
+        "the sum of their squares",
+        "watch, sampled: run.embedding",
+    ),
+    Entry(
+        "latent/*/uniformity",
+        "1",
+        "log of the mean Gaussian potential of pairs of a told embedding on the unit sphere: 0 "
+        "where all are one point",
+        "watch, sampled: run.embedding",
+    ),
+    Entry(
+        "codes/*/unique",
+        "1",
+        "share of the samples whose binary code no earlier one of the batch has",
+        "watch, sampled: run.embedding, modules named after hashing",
+    ),
+    Entry(
+        "codes/*/similarity",
+        "1",
+        "mean cosine between the signs of different samples' codes",
+        "watch, sampled: run.embedding, modules named after hashing",
+    ),
+    Entry(
+        "codes/*/constant",
+        "1",
+        "share of the bits that have one sign for 95 % of the batch",
+        "watch, sampled: run.embedding, modules named after hashing",
+    ),
+    Entry(
+        "codes/*/gap",
+        "1",
+        "mean distance of the codes' entries from +-1",
+        "watch, sampled: run.embedding, modules named after hashing",
+    ),
+    Entry(
+        "codes/*/largest",
+        "1",
+        "largest size of any entry of the codes",
+        "watch, sampled: run.embedding, modules named after hashing",
+    ),
+    Entry(
+        "pair/*/agreement",
+        "1",
+        "share of the other samples less like a sample than its partner in the other modality is: "
+        "pair/<first>:<second>/agreement; 0.5 is chance",
+        "watch, sampled: run.pair",
+    ),
+    Entry("pair/*/paired", "1", "mean cosine of partners", "watch, sampled: run.pair"),
+    Entry("pair/*/unpaired", "1", "mean cosine of others", "watch, sampled: run.pair"),
+    Entry(
+        "target_similarity/*/*",
+        "1",
+        "of a matrix of similarity targets without its diagonal: mean, low (5 % lie below), high "
+        "(5 % above); met is the mean cosine of the codes told in the same step, correlation that "
+        "of their cosines with the targets",
+        "watch, sampled: run.targets",
+    ),
+    Entry(
+        "pool/*/*",
+        "the loss's own",
+        "losses of a pool of samples: median, best (the tenth below which one in ten lies), worst "
+        "(mean of the worst tenth), worst_share (their share of the sum)",
+        "watch, sampled: run.pool",
+    ),
+    Entry(
+        "posterior/*/spread",
+        "1",
+        "largest variance over the batch of any dimension of a posterior's mean",
+        "watch, sampled",
+    ),
+    Entry(
+        "posterior/*/active",
+        "1",
+        "share of the dimensions whose mean varies by more than 0.01 over the batch",
+        "watch, sampled",
+    ),
+    Entry(
+        "attention/*/entropy",
+        "1",
+        "entropy of the attention maps over that of looking at all permitted keys alike: "
+        "attention/<model>.<layer>/entropy",
+        "watch, sampled",
+    ),
+    Entry(
+        "attention/*/concentration",
+        "1",
+        "what the most looked-at key gets of all queries' attention",
+        "watch, sampled",
+    ),
+    Entry(
+        "attention/*/likeness",
+        "1",
+        "mean cosine between the maps of a layer and those of the one before",
+        "watch, sampled",
+    ),
+    Entry(
+        "tokens/*/similarity",
+        "1",
+        "mean cosine between different tokens of a sample where a block ends: "
+        "tokens/<model>.<block>/similarity; <block>.input is where the first one begins",
+        "watch, sampled",
+    ),
+    Entry(
+        "horizon/*/beyond",
+        "1",
+        "share of the loss's gradient on cells of an automaton that no news could reach in the "
+        "rollout and that are exactly as they were",
+        "watch, sampled",
+    ),
+    Entry(
         "loss_scale/*",
         "1",
         "factor by which mixed precision multiplies the loss before the backward pass: "
@@ -198,6 +311,8 @@ FACTS = (
     Entry("parameters/*", "1", "number of parameters: parameters/<model>", "watch"),
     Entry("optimizer/*", "", "class of an optimizer: optimizer/<name>", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
+    Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
+    Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),
     Entry(
         "reliance/*/skips",
         "1",
