@@ -91,6 +91,28 @@ SERIES = (
         "watch, sampled",
     ),
     Entry(
+        "carried_gradient/*",
+        "1",
+        "norm of the gradients left from before the optimizer's last step, at the least that was "
+        "found before a backward pass, over their norm at its next step: carried_gradient/"
+        "<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
+        "discarded_gradient/*",
+        "1",
+        "share of the backward passes between two steps whose gradients were cleared before the "
+        "step, of the losses that optimizer follows: discarded_gradient/<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
+        "accumulated_passes/*",
+        "1",
+        "backward passes of one loss whose gradients an optimizer's step sums: "
+        "accumulated_passes/<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
         "orphaned/*",
         "1",
         "share of the model's parameters that got a gradient and belong to no optimizer seen so "
@@ -310,6 +332,13 @@ SERIES = (
 FACTS = (
     Entry("parameters/*", "1", "number of parameters: parameters/<model>", "watch"),
     Entry("optimizer/*", "", "class of an optimizer: optimizer/<name>", "watch"),
+    Entry(
+        "idle/*",
+        "1",
+        "backward passes that reached an optimizer which has made no step: idle/<optimizer>; 0 "
+        "once it steps or its weights change in another way",
+        "watch",
+    ),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
     Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
     Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),
