@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.watcher.collector import Collector, Watched
-from unstuck.watcher.rows import off_diagonal, unit
+from unstuck.watcher.rows import unit
 
 ATTENTION_NAME = re.compile(r"att|mha|multi_?head", re.IGNORECASE)
-MOST_MAPS = 8  # of the maps of one call, samples times heads
+MOST_SAMPLES = 3  # whose maps are read
+MOST_HEADS = 4
 MOST_QUERIES = 16
 MOST_KEYS = 2048
 MOST_CALLS = 64  # of one step
 MASKED = -1e4  # scores below it are masks: people add -1e9, or the lowest number of a type
-TOKEN_SAMPLES = 4
+TOKEN_SAMPLES = 3
 MOST_TOKENS = 32
 
 
@@ -120,12 +121,10 @@ class Attention(Collector):
 
 def token_likeness(tokens: Tensor) -> Tensor:
     """Mean cosine between different tokens (samples, tokens, width) of one sample."""
-    return torch.stack([_alike(sample) for sample in tokens]).mean()
-
-
-def _alike(sample: Tensor) -> Tensor:
-    u = unit(sample)
-    return off_diagonal(u @ u.T).mean()
+    n = tokens.shape[1]
+    u = unit(tokens.flatten(0, 1)).view_as(tokens)
+    pairs = u.sum(dim=1).square().sum(dim=1) - u.square().sum(dim=(1, 2))  # each pair twice
+    return pairs.mean() / (n * (n - 1))
 
 
 def _recomputed(args: Sequence[Any], options: Any) -> tuple[Tensor, Tensor] | None:
@@ -137,21 +136,18 @@ def _recomputed(args: Sequence[Any], options: Any) -> tuple[Tensor, Tensor] | No
         return None
     if q.shape[:-2] != k.shape[:-2] or not 2 <= k.shape[-2] <= MOST_KEYS:
         return None
-    which, queries = _chosen(q.shape[:-2].numel(), q.shape[-2])
-    some = q.detach().reshape(-1, *q.shape[-2:])[which][:, queries].float()
-    keys = k.detach().reshape(-1, *k.shape[-2:])[which].float()
+    every = -(-q.shape[-2] // MOST_QUERIES)
     scale = given.get("scale") or 1 / math.sqrt(q.shape[-1])
-    scores = some @ keys.transpose(1, 2) * scale
+    scores = _some(q)[:, ::every] @ _some(k).transpose(1, 2) * scale
     mask = given.get("attn_mask")
     if isinstance(mask, Tensor):
-        whole = mask.detach().expand(*q.shape[:-1], k.shape[-2])
-        part = whole.reshape(-1, *whole.shape[-2:])[which][:, queries]
-        scores = scores.masked_fill(~part, -math.inf) if part.dtype == torch.bool else scores + part
+        part = _some(mask.detach().expand(*q.shape[:-1], k.shape[-2]))[:, ::every]
+        scores = scores.masked_fill(part == 0, -math.inf) if _is_bool(mask) else scores + part
     elif given.get("is_causal"):
-        position = torch.arange(q.shape[-2], device=q.device)[queries]
+        position = torch.arange(0, q.shape[-2], every, device=q.device)
         later = torch.arange(k.shape[-2], device=q.device)[None] > position[:, None]
         scores = scores.masked_fill(later, -math.inf)
-    return scores.softmax(-1).nan_to_num(), (scores > MASKED).sum(-1).clamp_min(1)
+    return scores.softmax(-1).nan_to_num(), _permitted(scores)
 
 
 def _softmaxed(args: Sequence[Any], options: Any, result: Any) -> tuple[Tensor, Tensor] | None:
@@ -162,14 +158,24 @@ def _softmaxed(args: Sequence[Any], options: Any, result: Any) -> tuple[Tensor, 
         return None
     if dim not in (-1, result.ndim - 1) or not 2 <= result.shape[-1] <= MOST_KEYS:
         return None
-    shape = result.shape if result.ndim > 2 else (result.shape[0], 1, result.shape[1])
-    which, queries = _chosen(math.prod(shape[:-2]), shape[-2])
-    maps = result.detach().reshape(-1, *shape[-2:])[which][:, queries].float()
-    seen = scores.detach().reshape(-1, *shape[-2:])[which][:, queries]
-    return maps.nan_to_num(), (seen > MASKED).sum(-1).clamp_min(1)
+    if result.ndim == 2:  # one query a sample
+        result, scores = result[:, None], scores[:, None]
+    every = -(-result.shape[-2] // MOST_QUERIES)
+    return _some(result)[:, ::every].nan_to_num(), _permitted(_some(scores)[:, ::every])
 
 
-def _chosen(maps: int, queries: int) -> tuple[slice, slice]:
-    """Every so many maps and queries; an odd distance, so that not one head is read alone."""
-    apart = -(-maps // MOST_MAPS)
-    return slice(None, None, apart | 1), slice(None, None, -(-queries // MOST_QUERIES))
+def _some(x: Tensor) -> Tensor:
+    """Of (..., n, d) a few samples and heads, as (maps, n, d)."""
+    for dim in range(x.ndim - 2):
+        most = MOST_SAMPLES if dim == 0 else MOST_HEADS
+        x = x[(slice(None),) * dim + (slice(None, None, -(-x.shape[dim] // most)),)]
+    few: Tensor = x.detach().reshape(-1, *x.shape[-2:]).float()
+    return few
+
+
+def _permitted(scores: Tensor) -> Tensor:
+    return (scores > MASKED).sum(-1).clamp_min(1)
+
+
+def _is_bool(mask: Tensor) -> bool:
+    return mask.dtype == torch.bool
