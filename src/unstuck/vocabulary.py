@@ -84,6 +84,34 @@ SERIES = (
         "watch, sampled",
     ),
     Entry(
+        "gradient_agreement/*",
+        "1",
+        "cosine between the gradients of two steps in a row: gradient_agreement/<optimizer>; "
+        "the signal's share of a gradient's square, below 0 where steps go back and forth",
+        "watch, sampled",
+    ),
+    Entry(
+        "noise_floor/*",
+        "the loss's own",
+        "how much higher the loss is for the noise of the gradient, if all of it is noise: a "
+        "quarter of gradient times the movement it causes: noise_floor/<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
+        "weight_norm/*",
+        "1",
+        "L2 norm of the weights that have a gradient; total or by layer as for grad_norm",
+        "watch, sampled",
+    ),
+    Entry("weight_decay/*", "1", "weight decay, the largest of the optimizer's groups", "watch"),
+    Entry(
+        "history/*",
+        "1",
+        "backward passes of this loss that its graph reaches back beyond: history/<loss>; what was "
+        "made between two of them counts once",
+        "watch, sampled",
+    ),
+    Entry(
         "gradient_reach/*",
         "1",
         "share of the optimizer's trainable parameter tensors with a gradient that is not all "
@@ -147,6 +175,22 @@ SERIES = (
         "it matters was judged (a loss, a largest score) in training mode",
         "watch",
     ),
+    Entry(
+        "normalisation/*/gap",
+        "1",
+        "how far a batch's statistics lie from the running ones, root mean square over the channels"
+        ": shift of the mean in running standard deviations and logarithm of the ratio of the "
+        "standard deviations; about sqrt(1.5 / n) for n independent numbers: "
+        "normalisation/<model>.<layer>/gap",
+        "watch, sampled",
+    ),
+    Entry("normalisation/*/samples", "1", "samples in the batch it normalises", "watch, sampled"),
+    Entry(
+        "normalisation/*/numbers",
+        "1",
+        "numbers each channel's statistics are taken of: samples times positions",
+        "watch, sampled",
+    ),
     Entry("activation/*/std", "1", "standard deviation of the layer's output", "watch, sampled"),
     Entry(
         "activation/*/dead_fraction",
@@ -154,6 +198,133 @@ SERIES = (
         "share of the units of a layer with weights whose incoming gradient is exactly zero for "
         "the whole batch: they neither fire nor learn",
         "watch, sampled",
+    ),
+    Entry(
+        "prediction/*/probability",
+        "1",
+        "share of the rows handed to a classification loss that are probabilities (none below "
+        "zero, sum one); for binary_cross_entropy_with_logits, of the numbers within 0..1: "
+        "prediction/<function>[.<place>]/probability, numbered by the place in the script",
+        "watch, sampled",
+    ),
+    Entry(
+        "prediction/*/log_mass",
+        "1",
+        "mean of |log of the sum of exp(row)| of what nll_loss or kl_div is handed: 0 for log-"
+        "probabilities",
+        "watch, sampled",
+    ),
+    Entry(
+        "prediction/*/said",
+        "1",
+        "share of the latest predictions that name the commonest class",
+        "watch, sampled",
+    ),
+    Entry(
+        "prediction/*/recall",
+        "1",
+        "share of the latest samples of other classes than the commonest that are named rightly",
+        "watch, sampled",
+    ),
+    Entry(
+        "prediction/*/separation",
+        "1",
+        "how far the log-odds against the commonest class of the other samples lie above those of "
+        "its own, in standard deviations",
+        "watch, sampled",
+    ),
+    Entry(
+        "target/*/majority",
+        "1",
+        "share of the commonest class among the labels seen so far: target/<function>[.<place>]/"
+        "majority",
+        "watch, sampled",
+    ),
+    Entry(
+        "target/*/alike",
+        "1",
+        "chance that two labels of one step's batches are equal",
+        "watch, sampled",
+    ),
+    Entry(
+        "target/*/alike_overall",
+        "1",
+        "chance that two labels of all batches read so far are equal",
+        "watch, sampled",
+    ),
+    Entry(
+        "unreachable/*",
+        "1",
+        "squared distance of the targets from what the output's last activation can give, over "
+        "their squared distance from their mean (from 0.5, for labels): "
+        "unreachable/<function>[.<place>]",
+        "watch, sampled",
+    ),
+    Entry(
+        "broadcast/*",
+        "1",
+        "numbers compared in a loss over those of its larger side, where the shapes of prediction "
+        "and target differ: broadcast/<function>[.<place>] or broadcast/<loss>",
+        "watch, sampled",
+    ),
+    Entry(
+        "input/*/nonzero",
+        "1",
+        "share of the numbers a model is fed that are not zero: input/<model>/nonzero",
+        "watch, sampled",
+    ),
+    Entry(
+        "input/*/first_spread",
+        "1",
+        "standard deviation over the batch of the outputs of the model's first layer with weights",
+        "watch, sampled",
+    ),
+    Entry(
+        "generated/*/spread",
+        "1",
+        "standard deviation over the batch, at fixed position, of what another network makes for "
+        "this one: generated/<judge>/spread; or of what unstuck's run.generated was told",
+        "watch, sampled",
+    ),
+    Entry(
+        "generated/*/nearest",
+        "1",
+        "median distance of a made sample to the nearest other one of the batch, root mean square "
+        "per number",
+        "watch, sampled",
+    ),
+    Entry(
+        "generated/*/rms",
+        "1",
+        "root mean square of the samples run.generated was told",
+        "watch, sampled",
+    ),
+    Entry(
+        "real/*/spread",
+        "1",
+        "the same of the samples the judge is shown that no network of the step made; the widest "
+        "of their batches",
+        "watch, sampled",
+    ),
+    Entry("real/*/nearest", "1", "as generated/*/nearest, of these samples", "watch, sampled"),
+    Entry(
+        "leak/*/same",
+        "1",
+        "share of the target tokens equal to the token fed in at their place: leak/<model>/same",
+        "watch, sampled",
+    ),
+    Entry(
+        "leak/*/next",
+        "1",
+        "share of the target tokens equal to the next token fed in",
+        "watch, sampled",
+    ),
+    Entry(
+        "leak/*/future",
+        "1",
+        "share of the squared gradient of the first half's predictions on the embedded tokens "
+        "that falls on the second half: 0 where no place sees what follows",
+        "watch, in three steps of a run",
     ),
     Entry(
         "latent/*/batch_std",
@@ -342,6 +513,19 @@ FACTS = (
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
     Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
     Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),
+    Entry(
+        "prediction/*/classes",
+        "1",
+        "number of classes a loss is handed scores of",
+        "watch",
+    ),
+    Entry(
+        "prediction/*/made_by",
+        "",
+        "the bounded activation a prediction comes straight out of (softmax, sigmoid, relu, ...)",
+        "watch",
+    ),
+    Entry("broadcast/*/shapes", "", "shapes that were broadcast against each other", "watch"),
     Entry(
         "reliance/*/skips",
         "1",
