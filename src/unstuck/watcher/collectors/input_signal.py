@@ -1,0 +1,42 @@
+"""How much of a model's input is zero, and how much of it is left behind its first weights."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unstuck.watcher.collector import Collector
+from unstuck.watcher.statistics import SAMPLE, UNIT_LAYERS, latent_spread
+
+
+class InputSignal(Collector):
+    """Share of non-zeros in what a model is fed; spread over the batch of its first layer."""
+
+    def __init__(self, watched: Any) -> None:
+        super().__init__(watched)
+        self._within: str | None = None  # the model whose first layer has not been seen yet
+
+    def before_forward(
+        self, name: str, module: nn.Module, args: tuple[Any, ...], outermost: bool
+    ) -> None:
+        if not outermost:
+            return
+        self._within = None
+        first = next((a for a in args if isinstance(a, Tensor)), None)
+        if first is None or not first.is_floating_point() or first.ndim < 2 or len(first) < 2:
+            return
+        if first.layout is not torch.strided:
+            return
+        self._within = name
+        x = first.detach()
+        sample = x.reshape(-1)[:: max(1, x.numel() // SAMPLE) | 1]
+        self.hold([(sample != 0).float().mean()], [f"input/{name}/nonzero"])
+
+    def forward(
+        self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any, outermost: bool
+    ) -> None:
+        if self._within is None or not isinstance(module, UNIT_LAYERS):
+            return
+        model, self._within = self._within, None
+        if isinstance(output, Tensor) and output.ndim >= 2 and len(output) > 1:
+            self.hold([latent_spread(output)[0]], [f"input/{model}/first_spread"])

@@ -1,0 +1,102 @@
+"""Does a model of token sequences see what it must predict? Targets against input, and the future.
+
+The future's share costs part of a backward pass, so it is measured in `LOOKS` steps of a run only.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unstuck.watcher.collector import Collector
+
+SHORTEST = 8  # tokens of a sequence
+LOOKS = 3  # what a mask lets through does not change
+MOST_TOKENS = 4096  # of a batch that are compared
+
+
+class TokenLeak(Collector):
+    """Share of targets equal to the token fed in, or to the next one; gradient from the future."""
+
+    functions = ("torch.nn.functional.cross_entropy",)
+    every_step = True  # only to let go of the graph where a step turns out not to be read
+
+    def __init__(self, watched: Any) -> None:
+        super().__init__(watched)
+        self._model = ""
+        self._tokens: Tensor | None = None
+        self._embedded: Tensor | None = None
+        self._aimed: Tensor | None = None  # scores of the targets of the first half
+        self._looks = 0
+        self._looking = False
+
+    def forward(
+        self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any, outermost: bool
+    ) -> None:
+        if not isinstance(module, nn.Embedding) or self._tokens is not None or self._looking:
+            return
+        tokens = args[0] if args else None
+        if not isinstance(tokens, Tensor) or tokens.ndim != 2 or tokens.shape[1] < SHORTEST:
+            return
+        if isinstance(output, Tensor) and output.requires_grad:
+            self._tokens, self._embedded = tokens.detach(), output
+            self._model = name.partition(".")[0]
+
+    def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
+        scores = args[0] if args else options.get("input")
+        target = args[1] if len(args) > 1 else options.get("target")
+        tokens, self._tokens = self._tokens, None
+        if tokens is None or not (isinstance(scores, Tensor) and scores.requires_grad):
+            return
+        if not isinstance(target, Tensor) or target.dtype != torch.int64:
+            return
+        if target.numel() != tokens.numel() or scores.ndim not in (2, 3):
+            return
+        targets = target.detach().reshape(tokens.shape)
+        self._compare(tokens, targets)
+        if self._looks < LOOKS and not _distributed():
+            chosen = scores.gather(1, target.clamp_min(0).unsqueeze(1))
+            self._aimed = chosen.reshape(tokens.shape)[:, : tokens.shape[1] // 2].sum()
+
+    def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
+        aimed, embedded = self._aimed, self._embedded
+        self._tokens = self._embedded = self._aimed = None
+        if aimed is None or embedded is None or not self.watched.by_term or self._hooked():
+            return
+        self._looks += 1
+        self._looking = True
+        devices = [embedded.device.index] if embedded.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices):
+                (slope,) = torch.autograd.grad(
+                    aimed, [embedded], retain_graph=True, allow_unused=True
+                )
+        except RuntimeError:  # a graph that can be walked once only
+            self._looks = LOOKS
+            return
+        finally:
+            self._looking = False
+        if slope is not None and slope.ndim == 3:
+            size = slope.float().square().sum((0, 2))
+            future = size[len(size) // 2 :].sum() / size.sum().clamp_min(1e-30)
+            name = f"leak/{self._model}/future"
+            self.recorder.vector([future], lambda values: {name: values[0]})
+
+    def _compare(self, tokens: Tensor, targets: Tensor) -> None:
+        rows = max(1, MOST_TOKENS // tokens.shape[1])
+        t, y = tokens[:rows], targets[:rows]
+        known = (y >= 0).float()
+        same = ((t == y) * known).sum() / known.sum().clamp_min(1)
+        following = (t[:, 1:] == y[:, :-1]) * known[:, :-1]
+        after = following.sum() / known[:, :-1].sum().clamp_min(1)
+        self.hold([same, after], [f"leak/{self._model}/{k}" for k in ("same", "next")])
+
+    def _hooked(self) -> bool:
+        """Whether the user's own hooks would see the extra backward pass."""
+        models = self.watched.modules.models.values()
+        return any(m._backward_hooks or m._backward_pre_hooks for x in models for m in x.modules())
+
+
+def _distributed() -> bool:
+    """Whether there are other processes that an extra backward pass might set waiting."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
