@@ -141,6 +141,13 @@ SERIES = (
         "watch, sampled",
     ),
     Entry(
+        "cut_off/*",
+        "1",
+        "share of the optimizer's trainable parameter tensors whose layers ran in front of a place "
+        "where the graph was cut, and got no gradient: cut_off/<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
         "orphaned/*",
         "1",
         "share of the model's parameters that got a gradient and belong to no optimizer seen so "
@@ -510,6 +517,7 @@ FACTS = (
         "once it steps or its weights change in another way",
         "watch",
     ),
+    Entry("cut_off/*/at", "", "between which layers the graph was cut", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
     Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
     Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),

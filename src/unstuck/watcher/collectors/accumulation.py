@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from unstuck.watcher.collector import Collector, Watched
+from unstuck.watcher.excerpt import excerpt
 from unstuck.watcher.statistics import dense
 
 WITNESSES = 4  # parameters of an optimizer that are looked at, spread over all of them
@@ -116,16 +117,9 @@ def _nothing(parameter: Tensor) -> Tensor:
 
 
 def few(tensors: Sequence[Tensor]) -> Tensor:
-    """Some numbers of each tensor, one copied vector."""
-    parts = [_some(dense(t.detach())).float() for t in tensors]
+    """Some numbers of each tensor, one new vector."""
+    parts = [excerpt(t, SAMPLE) for t in tensors]
     return torch.cat([p.to(parts[0].device) for p in parts]) if parts else torch.zeros(0)
-
-
-def _some(x: Tensor) -> Tensor:
-    if x.ndim > 1 and x.numel() > SAMPLE:  # rows first: a view, whatever the memory format
-        x = x[:: -(-x.numel() // SAMPLE)]
-    flat = x.reshape(-1)
-    return flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE]
 
 
 def passes_of(losses: Sequence[str], values: Sequence[float]) -> list[Pass]:
