@@ -569,6 +569,13 @@ FACTS = (
         "watch",
     ),
     Entry("replica/*/shapes", "", "a checksum of the shapes of a model's parameters", "watch"),
+    Entry(
+        "resumed/step",
+        "1",
+        "the trainer's step that training went on from; steps of the run are counted from 0",
+        "callbacks",
+    ),
+    Entry("recipe/*", "", "a setting that a tracker was told of after the run began", "callbacks"),
     Entry("step/unit", "", "what one step of the run is: step, epoch or row of a log", "logs"),
     Entry("source/*", "", "which format a log has, and remarks on what was not read", "logs"),
     Entry("logged/*", "", "the name a series has in the log it was read from", "logs"),
