@@ -16,11 +16,13 @@ class SimilarityTargets(Collector):
     """
 
     hears = ("targets", "embedding")
+    _codes: tuple[int, int, Tensor | None] = (-1, 0, None)  # step, rows, and a part of them
 
     def told(self, kind: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> None:
         step = self.recorder.clock.step
         if kind == "embedding":
-            self._codes = (step, tensors[0].shape[0], rows(tensors[0]))
+            codes = rows(tensors[0])
+            self._codes = (step, 0 if codes is None else tensors[0].shape[0], codes)
             return
         asked = tensors[0].detach()
         if asked.ndim != 2 or asked.shape[0] != asked.shape[1] or asked.shape[0] < FEWEST:
@@ -39,4 +41,3 @@ class SimilarityTargets(Collector):
             self.hold([met.mean()], [f"{where}/met"])
             self.hold([correlation(met, asked)], [f"{where}/correlation"])
 
-    _codes: tuple[int, int, Tensor | None] = (-1, 0, None)
