@@ -9,6 +9,9 @@ import argparse
 import gzip
 import json
 import math
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from importlib import import_module
@@ -17,6 +20,7 @@ from pkgutil import iter_modules
 
 import torch
 import trainings
+from torch import distributed
 from trainings import Training
 
 import unstuck
@@ -32,25 +36,65 @@ def all_trainings() -> list[Training]:
 
 
 def recorded(training: Training, seed: int = SEED) -> unstuck.Run:
-    torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        with unstuck.watch(out=out, name=training.name, recipe=dict(training.recipe)):
-            training.body()
+        if training.ranks > 1:
+            _launched(training, seed, out)
+        else:
+            _watched(training, seed, out)
         run = unstuck.load(out)
     assert isinstance(run, unstuck.Run)
     return run
 
 
-def as_json(run: unstuck.Run, expected: str | None) -> dict[str, object]:
+def _watched(training: Training, seed: int, out: Path) -> None:
+    torch.manual_seed(seed)
+    with unstuck.watch(out=out, name=training.name, recipe=dict(training.recipe)):
+        training.body()
+
+
+def _launched(training: Training, seed: int, out: Path) -> None:
+    """Let torchrun start the ranks; a training may be meant to lose one."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    rank = [__file__, "--rank-of", training.name, "--seed", str(seed), "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, *launcher, str(training.ranks), *rank],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode and training.expected != "DST004":
+        raise RuntimeError(f"{training.name} failed:\n{done.stderr}")
+
+
+def _as_rank(training: Training, seed: int, out: Path) -> None:
+    """One of the processes torchrun has started."""
+    distributed.init_process_group("gloo")
+    _watched(training, seed, out)
+    distributed.destroy_process_group()
+
+
+def as_json(
+    run: unstuck.Run, expected: str | None, keeps: tuple[str, ...] = ()
+) -> dict[str, object]:
     series = {
         s.name: [s.step.tolist(), [_short(v) for v in s.value.tolist()]]
         for s in run.series.values()
-        if not s.name.startswith(LEFT_OUT)
+        if not _differs(s.name) or _plain(s.name).startswith(keeps)
     }
     facts = {n: v for n, v in run.facts.items() if not n.startswith("environment/")}
+    facts = {n: v for n, v in facts.items() if not n.endswith("/last_wall")}
     kept = {"name": run.name, "expected": expected, "facts": facts, "series": series}
     return kept | ({"recipe": dict(run.recipe)} if run.recipe else {})
+
+
+def _plain(name: str) -> str:
+    """The name of a series without the rank that recorded it."""
+    return name.split("/", 2)[2] if name.startswith("rank/") else name
+
+
+def _differs(name: str) -> bool:
+    return _plain(name).startswith(LEFT_OUT)
 
 
 def _short(value: float) -> float | str:
@@ -63,15 +107,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "runs")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--rank-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.rank_of:
+        training = next(t for t in all_trainings() if t.name == options.rank_of)
+        _as_rank(training, options.seed, options.out)
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     for training in all_trainings():
         if options.only and training.name not in options.only:
             continue
         began = time.monotonic()
         run = recorded(training, options.seed)
-        text = json.dumps(as_json(run, training.expected), separators=(",", ":"))
+        text = json.dumps(as_json(run, training.expected, training.keeps), separators=(",", ":"))
         file = options.out / f"{training.name}.json.gz"
         file.write_bytes(gzip.compress(text.encode(), mtime=0))
         causes = [f"{c.finding.code}:{c.finding.severity}" for c in unstuck.diagnose(run).causes]
