@@ -141,6 +141,27 @@ SERIES = (
         "watch, sampled",
     ),
     Entry(
+        "rescaled_gradient/*",
+        "1",
+        "norm of the gradients at the optimizer's step over what the last backward pass left: 1 "
+        "unless they are clipped, unscaled or divided in between: rescaled_gradient/<optimizer>",
+        "watch, sampled",
+    ),
+    Entry(
+        "mean_weight/*",
+        "1",
+        "derivative of what one backward pass starts from with respect to the mean losses in it, "
+        "summed: mean_weight/<loss>; 1/k where a loss is divided by k micro-batches",
+        "watch, sampled",
+    ),
+    Entry(
+        "contribution/*",
+        "1",
+        "standard deviation of what a branch adds to a sum over that of the sum: "
+        "contribution/<model>.<layer>",
+        "watch, sampled sparsely",
+    ),
+    Entry(
         "cut_off/*",
         "1",
         "share of the optimizer's trainable parameter tensors whose layers ran in front of a place "
@@ -332,6 +353,13 @@ SERIES = (
         "share of the squared gradient of the first half's predictions on the embedded tokens "
         "that falls on the second half: 0 where no place sees what follows",
         "watch, in three steps of a run",
+    ),
+    Entry(
+        "activation/*/saturated_fraction",
+        "1",
+        "share of a hidden sigmoid's or tanh's outputs within a hundredth of its range from an "
+        "end, where its slope is below 4 % of the steepest",
+        "watch, sampled",
     ),
     Entry(
         "latent/*/batch_std",

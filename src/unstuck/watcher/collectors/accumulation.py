@@ -81,15 +81,15 @@ class Accumulation(Collector):
         last = gradients(window.parameters)
         if last.shape != window.after.shape:
             return
-        size = last.norm()
-        cosine = torch.dot(last, window.after) / (size * window.after.norm()).clamp_min(1e-30)
+        size, left = last.norm(), window.after.norm()
+        cosine = torch.dot(last, window.after) / (size * left).clamp_min(1e-30)
         losses = window.losses
 
         def named(values: list[float]) -> dict[str, float]:
-            found = told_by(passes_of(losses, values), values[-2], values[-1])
+            found = told_by(passes_of(losses, values), *values[-3:])
             return {f"{what}/{name}": value for what, value in found.items()}
 
-        self.recorder.vector([*window.scalars, size, cosine], named)
+        self.recorder.vector([*window.scalars, size, cosine, left], named)
 
     def after_step(self, name: str, optimizer: Optimizer) -> None:
         if self.watched.closely:
@@ -130,11 +130,11 @@ def passes_of(losses: Sequence[str], values: Sequence[float]) -> list[Pass]:
     ]
 
 
-def told_by(passes: Sequence[Pass], last: float, cosine: float) -> dict[str, float]:
-    """What a window says, given the norm of the gradient at the step.
+def told_by(passes: Sequence[Pass], last: float, cosine: float, left: float) -> dict[str, float]:
+    """What a window says, given the norm of the gradient at the step and of what was `left` last.
 
-    `cosine` is that between this gradient and the one the last pass left: where something else was
-    put in its place by hand, nothing is said of what was thrown away.
+    `cosine` is that between the two: where something else was put in its place by hand, nothing is
+    said of what was thrown away.
     """
     read = [x for p in passes for x in (p.before, p.added)]
     if not all(math.isfinite(x) for x in (*read, last)) or not any(p.added > 0 for p in passes):
@@ -147,6 +147,7 @@ def told_by(passes: Sequence[Pass], last: float, cosine: float) -> dict[str, flo
         dropped = sum(count for loss, count in lost.items() if loss in kept)
         found["discarded_gradient"] = dropped / (dropped + sum(kept.values()))
         found["accumulated_passes"] = float(max(kept.values()))
+        found["rescaled_gradient"] = last / left
     return found
 
 
