@@ -128,7 +128,8 @@ def discover(root: Tensor, name: str | None, scalars: Mapping[Key, tuple[str, Te
     terms = dict(list(found.items())[:MOST_TERMS])
     if len(terms) == 1 and _key(next(iter(terms.values()))) == _key(made):
         terms = {}
-    if not terms or loss._backward_hooks or loss.grad_fn is None:
+    hooked = any(t._backward_hooks for t in (loss, *terms.values()))  # FSDP gathers in its hooks
+    if not terms or hooked or loss.grad_fn is None:
         return Terms(loss, {}, {})
     weights = derivatives(loss, list(terms.values()))
     return Terms(loss, terms, dict(zip(terms, weights, strict=True)))
