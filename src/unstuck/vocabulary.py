@@ -112,6 +112,14 @@ SERIES = (
         "watch, sampled",
     ),
     Entry(
+        "recurrence/*/gradient_ratio",
+        "1",
+        "gradient at the first eighth of the time steps over that at the last eighth: of a "
+        "recurrent layer's last state on its inputs, or on the outputs of a module that is called "
+        "again and again in one step: recurrence/<model>.<layer>/gradient_ratio",
+        "watch, sampled",
+    ),
+    Entry(
         "gradient_reach/*",
         "1",
         "share of the optimizer's trainable parameter tensors with a gradient that is not all "
