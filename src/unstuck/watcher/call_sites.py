@@ -1,10 +1,29 @@
-"""Names for the places a function is called from: `cross_entropy`, `cross_entropy.2`, ..."""
+"""Names for the places a function is called from: `cross_entropy`, `cross_entropy.2`, ...
+
+And how often what happens in such a place is read, which costs more than a step of a small model.
+"""
 
 from types import CodeType
 
 from unstuck.watcher.naming import caller
 
 MOST_SITES = 16  # of one run; a script that calls a loss in more places is read as far as that
+
+DENSE = 5  # first looks at one place, each of which is read
+SPARSE = 2  # from then on, one of so many
+
+
+class Looks:
+    """Counts the looks at each place and says which of them are worth their cost."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def wanted(self, place: str) -> bool:
+        """Whether this look, which is counted, is one to be read."""
+        count = self._counts.get(place, 0)
+        self._counts[place] = count + 1
+        return count < DENSE or count % SPARSE == 0
 
 
 class CallSites:

@@ -6,7 +6,7 @@ Everything is kept in tensors where the labels live; nothing here reads a number
 import torch
 from torch import Tensor
 
-MEMORY = 0.8  # of the counts of the samples seen so far kept at each look: about five looks
+MEMORY = 0.7  # of the counts of the samples seen so far kept at each look: some three looks
 NAMES = ("alike", "alike_overall", "majority", "said", "recall", "separation")
 
 
@@ -18,7 +18,7 @@ class Balance:
         self._now = torch.zeros(classes, device=device)  # labels of the running look
         self._recent = torch.zeros(8, device=device)
         self._one_a_sample = True
-        self._used = False
+        self._used = self._scored = False
 
     @property
     def classes(self) -> int:
@@ -38,6 +38,7 @@ class Balance:
         self._one_a_sample &= one
         self._used = True
         if scores is not None:
+            self._scored = True
             self._score(scores.float(), labels.index_select(0, rows))
 
     def _score(self, scores: Tensor, labels: Tensor) -> None:
@@ -75,6 +76,9 @@ class Balance:
             pairs = (count * (count - 1)).clamp_min(1)
             found["alike"] = (now * (now - 1)).sum() / pairs
             found["alike_overall"] = shares.square().sum()
+        if not self._scored:
+            return found
+        self._scored = False
         every, said, rare, hit, doubt, doubt2, usual, usual2 = self._recent.unbind()
         seen = torch.where(rare >= 1, rare, torch.nan)
         mean = doubt / seen

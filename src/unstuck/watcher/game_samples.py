@@ -34,22 +34,33 @@ def made_part(x: Tensor) -> Part | None:
     return found
 
 
-def spread_and_nearest(x: Tensor, part: Part | None = None) -> list[Tensor] | None:
-    """How much samples differ at one position, and how far the nearest other one is; two scalars.
+def spread_and_nearest(
+    batches: list[Tensor], part: Part | None = None
+) -> tuple[Tensor, Tensor] | None:
+    """For each batch: how much samples differ at one position, how far the nearest other one is.
 
-    Root mean squares per number of a sample; of large batches and samples, a regular part.
+    Two vectors, root mean squares per number; of large batches and samples, a regular part.
     """
+    rows = [_rows(x, part) for x in batches]
+    count = min((len(r) if r is not None else 0) for r in rows)
+    if count < FEWEST_ROWS:
+        return None
+    x = torch.stack([r[:count] for r in rows if r is not None]).float()
+    spread = x.var(dim=1, correction=0).mean(1).sqrt()
+    distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
+    itself = torch.eye(count, dtype=torch.bool, device=x.device)
+    nearest = distance.masked_fill(itself, torch.inf).amin(2).median(1).values
+    return spread, nearest / x.shape[2] ** 0.5
+
+
+def _rows(x: Tensor, part: Part | None) -> Tensor | None:
+    x = x.detach()
     if part is not None:
         dim, start, length = part
         if x.ndim <= (dim % x.ndim) or start + length > x.shape[dim]:
             return None
         x = x.narrow(dim, start, length)
-    if x.ndim < 2 or x.shape[0] < FEWEST_ROWS or not x.is_floating_point():
+    if x.ndim < 2 or not x.is_floating_point():
         return None
-    rows = x.detach()[:MOST_ROWS].flatten(1)
-    rows = rows[:, :: max(1, rows.shape[1] // MOST_NUMBERS) | 1].float()
-    spread = rows.var(dim=0, correction=0).mean().sqrt()
-    distance = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
-    apart = distance + torch.full_like(distance[0], torch.inf).diag().nan_to_num(0.0, torch.inf)
-    nearest = apart.amin(1).median() / rows.shape[1] ** 0.5
-    return [spread, nearest]
+    rows = x[:MOST_ROWS].flatten(1)
+    return rows[:, :: max(1, rows.shape[1] // MOST_NUMBERS) | 1]

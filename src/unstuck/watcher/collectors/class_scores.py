@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unstuck.watcher.call_sites import CallSites
+from unstuck.watcher.call_sites import CallSites, Looks
 from unstuck.watcher.class_balance import Balance
 from unstuck.watcher.collector import Collector
 from unstuck.watcher.output_range import made_by
@@ -39,7 +39,9 @@ class ClassScores(Collector):
         self._sites = CallSites()
         self._balances: dict[str, Balance] = {}
         self._noted: set[str] = set()
+        self._looks = Looks()
         self._at = self._calls = 0
+        self._closely = False  # scores are read, too, and not only labels
         self._recorded: dict[str, int] = {}
 
     def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
@@ -54,6 +56,7 @@ class ClassScores(Collector):
         if site is None or self._calls > MOST_CALLS:
             return
         self._note(site, function, scores)
+        self._closely = self._looks.wanted(site)
         if function.startswith("binary"):
             self._binary(site, function, scores.detach(), target)
         elif function == "kl_div" and scores.ndim >= 2:
@@ -98,16 +101,16 @@ class ClassScores(Collector):
             return
         stride = max(1, scores.numel() // MOST_LABELS) | 1
         z, t = scores.reshape(-1)[::stride], target.detach().reshape(-1)[::stride]
-        if function.endswith("logits"):
+        if function.endswith("logits") and self._closely:
             inside = ((z >= 0) & (z <= 1)).float().mean()
             self.hold([inside], [f"prediction/{site}/probability"])
-        else:
+        elif self._closely:
             z = z.float().logit(1e-7)
         single = scores.numel() == scores.shape[0] if scores.ndim else False
         several = scores.ndim == 2 and not single  # labels of their own, none the majority's
         if not several:
             rows = torch.arange(len(z), device=z.device)
-            two = torch.stack([torch.zeros_like(z), z], 1)
+            two = torch.stack([torch.zeros_like(z), z], 1) if self._closely else None
             self._balance(site, 2, z.device).add((t > 0.5).long(), two, rows, single)
 
     def _several(self, site: str, function: str, scores: Tensor, target: Tensor) -> None:
@@ -115,9 +118,11 @@ class ClassScores(Collector):
         count = max(FEW_ROWS, min(MOST_ROWS, MOST_SCORES // classes))
         stride = max(1, scores.numel() // classes // count)
         rows = torch.arange(0, scores.numel() // classes, stride, device=scores.device)
-        at = torch.unravel_index(rows, (scores.shape[0], *scores.shape[2:]))
-        flat = scores.movedim(1, -1)[tuple(at)]
-        self._distribution(site, function, flat)
+        flat = None
+        if self._closely:
+            at = torch.unravel_index(rows, (scores.shape[0], *scores.shape[2:]))
+            flat = scores.movedim(1, -1)[tuple(at)]
+            self._distribution(site, function, flat)
         labelled = target.dtype in ClassIndices and target.ndim == scores.ndim - 1
         if labelled and classes <= MOST_CLASSES and function != "kl_div":
             labels = target.detach().reshape(-1).long()

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from unstuck.watcher.call_sites import Looks
 from unstuck.watcher.collector import Collector
 from unstuck.watcher.game_samples import Part, made_part, spread_and_nearest
 
@@ -34,7 +34,8 @@ class GeneratedSamples(Collector):
     def __init__(self, watched: Any) -> None:
         super().__init__(watched)
         self._calls: dict[str, Calls] = {}
-        self._at = self._recorded = -1
+        self._looks = Looks()
+        self._at = -1
 
     def before_forward(
         self, name: str, module: nn.Module, args: tuple[Any, ...], outermost: bool
@@ -55,10 +56,13 @@ class GeneratedSamples(Collector):
             calls.others.append(tuple(a.detach() if isinstance(a, Tensor) else a for a in args))
 
     def told(self, kind: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> None:
-        found = spread_and_nearest(tensors[0])
+        found = spread_and_nearest([tensors[0]])
         if found is not None:
             rms = tensors[0].detach()[:64].float().square().mean().sqrt()
-            self.hold([*found, rms], [f"generated/{names[0]}/{k}" for k in (*KEYS, "rms")])
+            self.hold(
+                [found[0][0], found[1][0], rms],
+                [f"generated/{names[0]}/{k}" for k in (*KEYS, "rms")],
+            )
 
     def before_step(self, name: str, optimizer: Any) -> None:
         """Both kinds have been seen by the step's second optimizer, whichever comes first."""
@@ -67,7 +71,8 @@ class GeneratedSamples(Collector):
         for model, calls in list(self._calls.items()):
             if calls.made is not None and calls.others:
                 del self._calls[model]
-                self._compare(model, calls)
+                if self._looks.wanted(model):
+                    self._compare(model, calls)
 
     def after_step(self, name: str, optimizer: Any) -> None:
         if len(self.watched.optimizers.all()) < 2:
@@ -78,10 +83,9 @@ class GeneratedSamples(Collector):
         shape = calls.made.shape
         others = [a[calls.where] for a in calls.others if len(a) > calls.where]
         alike = [x for x in others if isinstance(x, Tensor) and x.shape[1:] == shape[1:]]
-        made = spread_and_nearest(calls.made, calls.part)
-        real = [r for x in alike if (r := spread_and_nearest(x, calls.part)) is not None]
-        if made is None or not real:
+        found = spread_and_nearest([calls.made, *alike], calls.part) if alike else None
+        if found is None:
             return
-        widest = [torch.stack([r[i] for r in real]).amax() for i in range(len(KEYS))]
-        names = [f"generated/{model}/{k}" for k in KEYS] + [f"real/{model}/{k}" for k in KEYS]
-        self.recorder.vector([*made, *widest], lambda v: dict(zip(names, v, strict=True)))
+        values = [v for pair in found for v in (pair[0], pair[1:].amax())]
+        names = [f"{whose}/{model}/{key}" for key in KEYS for whose in ("generated", "real")]
+        self.recorder.vector(values, lambda v: dict(zip(names, v, strict=True)))

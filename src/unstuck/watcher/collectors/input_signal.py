@@ -5,8 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unstuck.watcher.call_sites import Looks
 from unstuck.watcher.collector import Collector
-from unstuck.watcher.statistics import SAMPLE, UNIT_LAYERS, latent_spread
+from unstuck.watcher.statistics import SAMPLE, UNIT_LAYERS
+
+ROWS = 32  # samples of the first layer's output that are read, and as many numbers of each as
+# make SAMPLE
 
 
 class InputSignal(Collector):
@@ -15,6 +19,7 @@ class InputSignal(Collector):
     def __init__(self, watched: Any) -> None:
         super().__init__(watched)
         self._within: str | None = None  # the model whose first layer has not been seen yet
+        self._looks = Looks()
 
     def before_forward(
         self, name: str, module: nn.Module, args: tuple[Any, ...], outermost: bool
@@ -25,7 +30,7 @@ class InputSignal(Collector):
         first = next((a for a in args if isinstance(a, Tensor)), None)
         if first is None or not first.is_floating_point() or first.ndim < 2 or len(first) < 2:
             return
-        if first.layout is not torch.strided:
+        if first.layout is not torch.strided or not self._looks.wanted(name):
             return
         self._within = name
         x = first.detach()
@@ -39,4 +44,7 @@ class InputSignal(Collector):
             return
         model, self._within = self._within, None
         if isinstance(output, Tensor) and output.ndim >= 2 and len(output) > 1:
-            self.hold([latent_spread(output)[0]], [f"input/{model}/first_spread"])
+            rows = output.detach()[:ROWS].flatten(1)
+            rows = rows[:, :: max(1, rows.shape[1] // (SAMPLE // ROWS)) | 1].float()
+            spread = rows.std(dim=0, correction=0).mean()
+            self.hold([spread], [f"input/{model}/first_spread"])

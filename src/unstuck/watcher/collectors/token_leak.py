@@ -1,6 +1,7 @@
 """Does a model of token sequences see what it must predict? Targets against input, and the future.
 
-The future's share costs part of a backward pass, so it is measured in `LOOKS` steps of a run only.
+The future's share costs part of a backward pass, so it is measured in the steps `LOOKS` only, or in
+the next ones in which gradients are read by term.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from unstuck.watcher.collector import Collector
 
 SHORTEST = 8  # tokens of a sequence
-LOOKS = 3  # what a mask lets through does not change
+LOOKS = (1, 40)  # steps; what a mask lets through does not change
 MOST_TOKENS = 4096  # of a batch that are compared
 
 
@@ -46,7 +47,11 @@ class TokenLeak(Collector):
         scores = args[0] if args else options.get("input")
         target = args[1] if len(args) > 1 else options.get("target")
         tokens, self._tokens = self._tokens, None
-        if tokens is None or not (isinstance(scores, Tensor) and scores.requires_grad):
+        if (
+            tokens is None
+            or not torch.is_grad_enabled()
+            or not (isinstance(scores, Tensor) and scores.requires_grad)
+        ):
             return
         if not isinstance(target, Tensor) or target.dtype != torch.int64:
             return
@@ -54,7 +59,7 @@ class TokenLeak(Collector):
             return
         targets = target.detach().reshape(tokens.shape)
         self._compare(tokens, targets)
-        if self._looks < LOOKS and not _distributed():
+        if self._wants_look() and not _distributed():
             chosen = scores.gather(1, target.clamp_min(0).unsqueeze(1))
             self._aimed = chosen.reshape(tokens.shape)[:, : tokens.shape[1] // 2].sum()
 
@@ -72,7 +77,7 @@ class TokenLeak(Collector):
                     aimed, [embedded], retain_graph=True, allow_unused=True
                 )
         except RuntimeError:  # a graph that can be walked once only
-            self._looks = LOOKS
+            self._looks = len(LOOKS)
             return
         finally:
             self._looking = False
@@ -90,6 +95,11 @@ class TokenLeak(Collector):
         following = (t[:, 1:] == y[:, :-1]) * known[:, :-1]
         after = following.sum() / known[:, :-1].sum().clamp_min(1)
         self.hold([same, after], [f"leak/{self._model}/{k}" for k in ("same", "next")])
+
+    def _wants_look(self) -> bool:
+        """Whether the next step may be one to look in."""
+        step = self.recorder.clock.step + 1
+        return self._looks < len(LOOKS) and step >= LOOKS[self._looks]
 
     def _hooked(self) -> bool:
         """Whether the user's own hooks would see the extra backward pass."""
