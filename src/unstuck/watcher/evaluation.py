@@ -120,6 +120,7 @@ class Looks:
         self._calls = 0
         self._training: bool | None = None  # of the stretch that runs
         self._judged = False
+        self._listening = False
         self._seen: list[bool] = []  # since the last training step: was it in training mode?
 
     def start(self) -> None:
@@ -132,16 +133,21 @@ class Looks:
 
     def close_pass(self) -> None:
         """Record the share of the looks since the last training step."""
+        if self._listening:
+            self._listening = False
+            self._functions.stop("looks")
         if self._seen:
             share = sum(self._seen) / len(self._seen)
             self._seen = []
-            self._functions.stop("looks")
             self._recorder.numbers({"mode/validation/training": share})
 
     def _began(self) -> None:
         self._training, self._judged, self._calls = None, False, 0
         if not any(type(m).__name__ == "OptimizedModule" for m in self._models()):
             self._hook = hooks.register_module_forward_pre_hook(self._called)
+            if not self._listening:  # already now: `loss(model(x))` looks the loss up first
+                self._listening = True
+                self._functions.listen("looks", JUDGING, self._heard)
 
     def _ended(self) -> None:
         self._unhook()
@@ -166,8 +172,6 @@ class Looks:
         parts = [part for part, _ in with_owners(module)]
         if parts and any(m is module for known in self._models() for m in known.modules()):
             self._training = all(part.training for part in parts)
-            if self._training:
-                self._functions.listen("looks", JUDGING, self._heard)
         if parts or self._calls >= MOST_CALLS:
             self._unhook()
 
