@@ -48,6 +48,8 @@ class LossWeights(Collector):
         if any(m is root for m in means):
             self.recorder.numbers({f"mean_weight/{loss}": 1.0})
             return
+        if root._backward_hooks or any(m._backward_hooks for m in means):
+            return  # a loss inside a sharded model: its hook would gather parameters
         found = torch.autograd.grad(root, means, retain_graph=True, allow_unused=True)
         weights = [g.reshape(()).float() for g in found if g is not None]
         if weights:
