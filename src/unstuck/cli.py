@@ -11,6 +11,7 @@ import click
 
 from unstuck import catalog
 from unstuck.cli_case import case_group
+from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
 from unstuck.cli_options import ScriptCommand, report_options, show, status_of
 from unstuck.diagnose import diagnose
@@ -28,6 +29,7 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory (default: a new one).")
 @click.option("--latent", "latents", multiple=True, help="A module whose output is a code.")
 @click.option("--everything", is_flag=True, help="Also take the measurements that cost more.")
+@click.option("--live", is_flag=True, help="Show the run in the terminal while it runs.")
 @click.option("--change", "changes", multiple=True, help="lr/OPTIMIZER=x0.1, weight/LOSS/TERM=2")
 @report_options
 @click.argument("script", nargs=-1, type=click.UNPROCESSED)
@@ -36,6 +38,7 @@ def run_command(
     out: Path | None,
     latents: tuple[str, ...],
     everything: bool,
+    live: bool,
     changes: tuple[str, ...],
     html_file: Path | None,
     json_file: Path | None,
@@ -58,7 +61,8 @@ def run_command(
         latents=latents,
         everything=everything,
     )
-    status = launch.run(launch.python_command(script), env)
+    command = launch.python_command(script)
+    status = run_with_live_view(command, env, directory, name) if live else launch.run(command, env)
     try:
         diagnosis = diagnose(run_of(directory))
     except UnreadableRunError as error:
@@ -129,7 +133,14 @@ def _pairs(changes: tuple[str, ...]) -> dict[str, Scalar]:
     return found
 
 
-for command in (diagnose_command, series_command, sources_command, watch_command, case_group):
+for command in (
+    diagnose_command,
+    series_command,
+    sources_command,
+    watch_command,
+    serve_command,
+    case_group,
+):
     main.add_command(command)
 
 

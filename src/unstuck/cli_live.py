@@ -1,6 +1,7 @@
 """Commands that show runs while they are being made: serve, and the view of `run --live`."""
 
 import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ def serve_command(runs: Path, port: int, open_it: bool, **asked: object) -> None
 
     if not runs.exists():
         raise click.ClickException(f"{runs} does not exist; give the folder that runs lie in")
-    policy = policy_of(**asked)  # type: ignore[arg-type]
+    policy = policy_of(**asked, fail_on=None)  # type: ignore[arg-type]
     try:
         server = Server(runs, policy, port)
     except OSError as error:
@@ -37,3 +38,32 @@ def serve_command(runs: Path, port: int, open_it: bool, **asked: object) -> None
         pass
     finally:
         server.server_close()
+
+
+serve_command.params = [p for p in serve_command.params if p.name != "fail_on"]  # nothing fails
+
+
+def run_with_live_view(
+    command: Sequence[str], env: Mapping[str, str], directory: Path, name: str
+) -> int:
+    """Run a watched script and show its run below what it prints; its exit status.
+
+    The view is drawn on standard error, and only where that is a terminal with room for it.
+    """
+    from unstuck.live.region import has_room
+    from unstuck.live.view import View
+    from unstuck.watcher import launch
+
+    if not has_room(2):
+        click.echo(
+            "unstuck: no live view: standard error is no terminal of 40 x 16 or more; "
+            f"`unstuck serve {directory}` shows the run, too",
+            err=True,
+        )
+        return launch.run(command, env)
+    view = View(directory, name)
+    view.start()
+    try:
+        return launch.run(command, env)
+    finally:
+        view.stop()

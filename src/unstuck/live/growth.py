@@ -75,6 +75,20 @@ def _usual_gap(run: Run) -> float:
     return float(np.diff(last).max()) if last is not None else 0.0
 
 
+def speed(it: Run) -> float:
+    """Steps a second over the last readings that have a wall time; 0 where that is not known."""
+    if "seconds/step" in it.series and len(it.series["seconds/step"]):
+        seconds = float(it.series["seconds/step"].value[-1])
+        return 1 / seconds if seconds > 0 else 0.0
+    timed = [s for s in it.series.values() if s.wall is not None and len(s) > 1]
+    longest = max(timed, key=len, default=None)
+    if longest is None or longest.wall is None:
+        return 0.0
+    steps, walls = longest.step[-50:], longest.wall[-50:]
+    elapsed = float(walls[-1] - walls[0])
+    return float(steps[-1] - steps[0]) / elapsed if elapsed > 0 else 0.0
+
+
 def grown(run: Run, place: Place) -> Run | None:
     """The run with the readings its record has got since; None where it must be read anew.
 

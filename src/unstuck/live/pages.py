@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from unstuck.live.compare import compared
+from unstuck.live.growth import speed
 from unstuck.live.heat_map import heat_maps
 from unstuck.live.share_plot import share_plots
 from unstuck.live.shelf import Row, Shelf
@@ -127,20 +128,6 @@ def series_plot(it: Run, key: str) -> str | None:
 def key_of(name: str) -> str:
     """A short word for a series that an address can carry, whatever its name holds."""
     return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def speed(it: Run) -> float:
-    """Steps a second over the last readings that have a wall time; 0 where that is not known."""
-    if "seconds/step" in it.series and len(it.series["seconds/step"]):
-        seconds = float(it.series["seconds/step"].value[-1])
-        return 1 / seconds if seconds > 0 else 0.0
-    timed = [s for s in it.series.values() if s.wall is not None and len(s) > 1]
-    longest = max(timed, key=len, default=None)
-    if longest is None or longest.wall is None:
-        return 0.0
-    steps, walls = longest.step[-50:], longest.wall[-50:]
-    elapsed = float(walls[-1] - walls[0])
-    return float(steps[-1] - steps[0]) / elapsed if elapsed > 0 else 0.0
 
 
 def _series(it: Run) -> list[tuple[str, tuple[str, ...]]]:

@@ -9,7 +9,7 @@ from unstuck.live.shelf import Shelf
 
 PAUSE = 0.5  # seconds between looks for something to do
 UNSEEN = 60.0  # seconds after which nobody is looking any more
-NICENESS = 10  # the training comes first
+NICENESS = 5  # the training comes first, and yet a busy machine shows something
 
 
 class Reader(threading.Thread):
@@ -27,11 +27,12 @@ class Reader(threading.Thread):
         self._last = time.monotonic()
         self._awake.set()
 
-    def stop(self) -> None:
+    def stop(self, patience: float = 10.0) -> None:
+        """End soon; waits for what is being read, but no longer than `patience` seconds."""
         self._stopping = True
         self._awake.set()
         if self.is_alive():
-            self.join(timeout=10)
+            self.join(patience)
 
     def run(self) -> None:
         lower_priority()

@@ -16,6 +16,8 @@ SHARE = 0.05  # of one core, for reading again and diagnosing what has changed
 FIRST_SHARE = 0.5  # the same while runs are read that have not been read yet
 MOST_READINGS = 4_000_000  # held in memory at a time (about 100 MB)
 SCAN_EVERY = 5.0  # seconds between looks for new runs, more where looking takes long
+SOON = 2.0  # seconds until a second reading: the first may have had to load libraries
+LATEST = 300.0  # seconds until a reading, however long it takes
 CHECK_EVERY = 1.0  # seconds between looks at the files of a run that is going on
 CHECK_QUIET = 15.0  # the same for one that has not changed for QUIET_FROM seconds
 QUIET_FROM = 600.0
@@ -166,10 +168,12 @@ class Shelf:
             error = ""
         except UnreadableRunError as failure:
             held, error = (), str(failure)
+        except Exception as failure:  # one log must not end the watch over all the others
+            held, error = (), f"it could not be diagnosed ({type(failure).__name__}: {failure})"
         spent = time.thread_time() - began
         now = time.time()
-        self._whole_at = now + spent * (1 / (FIRST_SHARE if first else SHARE) - 1)
-        book.whole_at = now + spent / SHARE
+        self._whole_at = now + min(spent * (1 / (FIRST_SHARE if first else SHARE) - 1), LATEST)
+        book.whole_at = now + min(spent / SHARE, SOON if first else LATEST)
         book.read_state = book.seen_state = book.state = state
         self._keep(book, held, error)
         return held
