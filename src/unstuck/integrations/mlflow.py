@@ -27,7 +27,11 @@ class MLflow:
     """Writes into a run, by default the active one; where there is none, into a new one."""
 
     def __init__(
-        self, run_id: str | None = None, tracking_uri: str | None = None, name: str = ""
+        self,
+        run_id: str | None = None,
+        tracking_uri: str | None = None,
+        name: str = "",
+        artifacts: str | None = None,
     ) -> None:
         self._client = MlflowClient(tracking_uri)
         active = mlflow.active_run() if tracking_uri is None else None
@@ -37,7 +41,7 @@ class MLflow:
         elif active is not None:
             self.run_id = active.info.run_id
         else:
-            self.run_id = self._new(name)
+            self.run_id = self._new(name, artifacts)
         self._names: dict[str, str] = {}
         self._tags: set[str] = set()
 
@@ -63,9 +67,13 @@ class MLflow:
         if self._mine:
             self._client.set_terminated(self.run_id)
 
-    def _new(self, name: str) -> str:
+    def _new(self, name: str, artifacts: str | None) -> str:
         known = self._client.get_experiment_by_name(EXPERIMENT)
-        experiment = known.experiment_id if known else self._client.create_experiment(EXPERIMENT)
+        experiment = (
+            known.experiment_id
+            if known
+            else self._client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+        )
         return str(self._client.create_run(experiment, run_name=name or None).info.run_id)
 
     def _name(self, name: str) -> str:
@@ -81,11 +89,18 @@ class MLflow:
 
 
 def write(
-    what: Run | Diagnosis, run_id: str | None = None, *, tracking_uri: str | None = None
+    what: Run | Diagnosis,
+    run_id: str | None = None,
+    *,
+    tracking_uri: str | None = None,
+    artifacts: str | None = None,
 ) -> str:
-    """Write a run and what is found in it; the id of the MLflow run it was written into."""
+    """Write a run and what is found in it; the id of the MLflow run it was written into.
+
+    `artifacts` says where those of a new experiment are kept, where MLflow's default is not meant.
+    """
     run = what.run if isinstance(what, Diagnosis) else what
-    sink = MLflow(run_id, tracking_uri, run.name)
+    sink = MLflow(run_id, tracking_uri, run.name, artifacts)
     put(what, sink)
     return sink.run_id
 
