@@ -5,6 +5,7 @@ or when an optimizer steps twice. So micro-batches accumulated before one step, 
 L-BFGS, and the two halves of an adversarial game each count as one step.
 """
 
+import time
 from dataclasses import dataclass, field
 
 
@@ -38,3 +39,22 @@ class Clock:
         self.step += 1
         self._seen.clear()
         self._stepped.clear()
+
+
+class WallClock:
+    """Wall time that never goes back nor leaps: the time of the start plus what has passed since.
+
+    Where the system knows it, time spent suspended counts as passed.
+    """
+
+    def __init__(self) -> None:
+        self._started = time.time()
+        self._passed = self._elapsed()
+
+    def __call__(self) -> float:
+        return self._started + self._elapsed() - self._passed
+
+    @staticmethod
+    def _elapsed() -> float:
+        with_suspend = getattr(time, "CLOCK_BOOTTIME", None)
+        return time.monotonic() if with_suspend is None else time.clock_gettime(with_suspend)

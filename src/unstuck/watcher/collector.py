@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.watcher.recorder import Recorder
-from unstuck.watcher.schedule import looks_at_layers, looks_at_terms
 
 if TYPE_CHECKING:
     from unstuck.watcher.modules import Modules
@@ -101,17 +100,18 @@ class Watched:
             kind(self) for kind in collector_classes() if everything or not kind.costly
         ]
         self._listeners: dict[str, list[Collector]] = {}
+        self._always: dict[str, list[Collector]] = {}  # on steps that are not sampled, too
         self._sort()
 
     @property
     def closely(self) -> bool:
         """Whether the running step is sampled."""
-        return looks_at_layers(self.recorder.clock.step)
+        return self.recorder.schedule.layers
 
     @property
     def by_term(self) -> bool:
         """Whether the running step also gets what costs a backward pass or more."""
-        return looks_at_terms(self.recorder.clock.step)
+        return self.recorder.schedule.terms
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -142,12 +142,9 @@ class Watched:
 
     def step_event(self, event: str, *args: Any) -> None:
         """Tell them of a backward pass or a step: of an unsampled one only who asked for all."""
-        listeners = self._listeners[event]
-        if listeners:
-            closely = self.closely
-            for collector in listeners:
-                if closely or collector.every_step:
-                    self._call(collector, event, args)
+        closely = self.recorder.schedule.layers
+        for collector in self._listeners[event] if closely else self._always[event]:
+            self._call(collector, event, args)
 
     def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
         """A wrapped function returned."""
@@ -182,6 +179,7 @@ class Watched:
             self._listeners[event] = [
                 c for c in self._collectors if getattr(type(c), event) is not own
             ]
+            self._always[event] = [c for c in self._listeners[event] if c.every_step]
 
 
 _EVENTS = (

@@ -14,7 +14,6 @@ from unstuck.watcher.naming import called_on, clean
 from unstuck.watcher.optimizers import Optimizers
 from unstuck.watcher.ranks import backward_talks
 from unstuck.watcher.recorder import Recorder
-from unstuck.watcher.schedule import looks_at_layers, looks_at_terms
 from unstuck.watcher.statistics import dense, norms, one
 from unstuck.watcher.terms import Terms, discover, named_scalars
 
@@ -51,7 +50,7 @@ class Losses:
         if clock.backward(name):
             self._recorder.new_step()
         self._optimizers.backward(name)
-        closely = looks_at_layers(clock.step)
+        closely = self._recorder.schedule.layers
         self._modules.commit(closely)
         self._watched.commit(closely)
         changed = self._changes.get(name, {})
@@ -101,7 +100,7 @@ class Losses:
             return found
 
         self._recorder.vector(both, named)
-        if len(names) > 1 and looks_at_terms(self._recorder.clock.step):
+        if len(names) > 1 and self._recorder.schedule.terms:
             self._record_gradients(loss, terms)
 
     def _record_gradients(self, loss: str, terms: Terms) -> None:

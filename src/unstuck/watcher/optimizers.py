@@ -14,8 +14,7 @@ from unstuck.watcher.live import set_learning_rates
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, caller, clean
 from unstuck.watcher.recorder import Recorder
-from unstuck.watcher.schedule import looks_at_layers
-from unstuck.watcher.statistics import Place, by_layer, dense, norms, one, places, silent_units
+from unstuck.watcher.statistics import Place, by_layer, dense, each_norm, one, places, silent_units
 
 NOWHERE = Place("", None)
 
@@ -90,7 +89,7 @@ class Optimizers:
             self._trains.setdefault(loss, {})[key] = None
         if name in self._changes:
             self._rates[key] = set_learning_rates(optimizer, self._changes[name])
-        closely = looks_at_layers(clock.step)
+        closely = self._recorder.schedule.layers
         self._read_rates(name, optimizer, closely)
         if closely:
             self._read_gradients(name, optimizer)
@@ -113,9 +112,11 @@ class Optimizers:
             self._read_updates(self.names[key], optimizer, self._before.pop(key))
         if key in self.names:
             self._watched.step_event("after_step", self.names[key], optimizer)
-        step = self._recorder.clock.step
-        again = len(self._all) > 1 and looks_at_layers(step)
-        self._listen(again or looks_at_layers(step + 1))
+        schedule = self._recorder.schedule
+        if schedule.layers:
+            self._recorder.hand_over()
+        again = len(self._all) > 1 and schedule.layers
+        self._listen(again or schedule.coming(self._recorder.clock.step + 1)[0])
 
     def _named(self, optimizer: Optimizer) -> str | None:
         if id(optimizer) not in self.names:
@@ -140,7 +141,7 @@ class Optimizers:
             rate = group.get("lr")
             if isinstance(rate, Tensor):
                 if closely:
-                    self._recorder.vector([rate], one(key))
+                    self._recorder.vector([rate.detach().clone()], one(key))
             elif rate is not None and (closely or self._lr.get(key) != rate):
                 self._lr[key] = rate
                 self._recorder.numbers({key: rate})
@@ -174,8 +175,8 @@ class Optimizers:
             found[f"gradient_reach/{name}"] = reached / len(trainable)
             return found | dict(zip(dead, values[count:], strict=True))
 
-        sizes = norms([dense(g) for _, g in with_gradient])
-        self._recorder.vector([*sizes.unbind(), *(u for _, u in units)], named)
+        sizes = each_norm([dense(g) for _, g in with_gradient])
+        self._recorder.vector([*sizes, *(u for _, u in units)], named)
 
     def _read_updates(self, name: str, optimizer: Optimizer, before: list[Tensor]) -> None:
         after = [p for p in _parameters(optimizer) if p.grad is not None]
@@ -184,8 +185,9 @@ class Optimizers:
         layers = [self._place(p).layer for p in after]
         now = [dense(p.detach()) for p in after]
         old = [dense(b) for b in before]
-        moved = norms(list(torch._foreach_sub(now, old)))
-        size = norms(old)
+        size = each_norm(old)
+        torch._foreach_sub_(old, now)
+        moved = each_norm(old)
         count = len(layers)
 
         def named(values: list[float]) -> dict[str, float]:
@@ -193,7 +195,7 @@ class Optimizers:
             weight = by_layer(f"update_ratio/{name}", layers, values[count:])
             return {key: change[key] / weight[key] for key in change if weight[key] > 0}
 
-        self._recorder.vector([*moved.unbind(), *size.unbind()], named)
+        self._recorder.vector([*moved, *size], named)
 
     def _read_orphans(self) -> None:
         owned = {id(p) for o in self._all.values() for p in _parameters(o)}

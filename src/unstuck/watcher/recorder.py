@@ -1,4 +1,4 @@
-"""Where the watching parts leave their readings: the store, the clock, and losses of this step."""
+"""Where the watching parts leave their readings: the store, the clock, and values of this step."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,22 +6,31 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from unstuck.records import Scalar
-from unstuck.watcher.clock import Clock
-from unstuck.watcher.statistics import later, scalars
+from unstuck.watcher.budget import Budget
+from unstuck.watcher.clock import Clock, WallClock
+from unstuck.watcher.noise import Noise
+from unstuck.watcher.readback import reader
+from unstuck.watcher.schedule import Schedule
 from unstuck.watcher.store import Reading, Store
 
 FLUSH_STEPS = 64  # losses of so many steps leave the loop in one piece
 FLUSH_SECONDS = 0.25
 
+Naming = Callable[[list[float]], Mapping[str, float]]  # in the writer's thread
+
 
 class Recorder:
     """Collects readings of the running step without waiting for any device."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, budget: Budget | None = None) -> None:
         self.store = store
         self.clock = Clock()
-        self.wall = time.time()
+        self.schedule = Schedule(budget)
+        self._now = WallClock()
+        self.wall = self._now()
         self._losses: list[tuple[str, int, float, Tensor]] = []
+        self._vectors: list[tuple[list[Tensor], int, float, Naming]] = []
+        self._noise = Noise()
         self._flushed = self._stepped = time.monotonic()
         self._timed_from = 0
 
@@ -29,12 +38,13 @@ class Recorder:
         """Keep the value of a loss; the mean is taken over those of one step."""
         self._losses.append((f"loss/{name}", self.clock.step, self.wall, value.detach()))
 
-    def vector(
-        self, values: list[Tensor], name: Callable[[list[float]], Mapping[str, float]]
-    ) -> None:
-        """Keep scalars that `name` turns into readings once they have been copied out."""
+    def vector(self, values: list[Tensor], name: Naming) -> None:
+        """Keep scalars that `name` turns into readings once they have been copied out.
+
+        They leave the device together, at the end of the step: nobody may change them till then.
+        """
         if values:
-            self.store.put(later(scalars(values), self.clock.step, self.wall, name))
+            self._vectors.append((values, self.clock.step, self.wall, name))
 
     def numbers(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Keep plain numbers as readings of a step, by default of the running one."""
@@ -47,28 +57,58 @@ class Recorder:
 
     def new_step(self) -> None:
         """A step began: now and then hand over the losses and the time steps take."""
-        self.wall = time.time()
+        self.wall = self._now()
         now = time.monotonic()
-        waited = len(self._losses) >= FLUSH_STEPS or now - self._flushed > FLUSH_SECONDS
         step = self.clock.step
-        if waited or step < 3:
+        self.schedule.begin(step)
+        if self._vectors:
+            self.hand_over()
+        if len(self._losses) >= FLUSH_STEPS or now - self._flushed > FLUSH_SECONDS or step < 3:
             self.flush()
             self._flushed = now
             seconds = (now - self._stepped) / max(1, step - self._timed_from)
             self._stepped, self._timed_from = now, step
             self.numbers({"seconds/step": seconds}, step - 1)
 
+    def hand_over(self) -> None:
+        """Start copying out what was kept as vectors."""
+        held, self._vectors = self._vectors, []
+        if not held:
+            return
+        read = reader([value for values, *_ in held for value in values])
+        parts = [(len(values), step, wall, name) for values, step, wall, name in held]
+
+        def batch() -> list[Reading]:
+            numbers, start = read(), 0
+            found: list[Reading] = []
+            for count, step, wall, name in parts:
+                try:
+                    named = name(numbers[start : start + count])
+                    found += [(n, step, v, wall) for n, v in named.items()]
+                except Exception as error:  # one measurement's words are not all the others'
+                    self.store.complain(f"a reading was given up ({error})")
+                start += count
+            return found
+
+        self.store.put(batch)
+
     def flush(self) -> None:
-        """Hand over the losses of all steps but none of the running one's later parts."""
+        """Hand over everything: vectors, and the losses of all steps up to now."""
+        self.hand_over()
         held, self._losses = self._losses, []
         if not held:
             return
-        values = scalars([value for *_, value in held])
+        read = reader([value for *_, value in held])
+        kept = [(name, step, wall) for name, step, wall, _ in held]
 
         def batch() -> list[Reading]:
             grouped: dict[tuple[str, int], tuple[float, list[float]]] = {}
-            for (name, step, wall, _), value in zip(held, values.tolist(), strict=True):
+            for (name, step, wall), value in zip(kept, read(), strict=True):
                 grouped.setdefault((name, step), (wall, []))[1].append(value)
-            return [(n, s, sum(v) / len(v), w) for (n, s), (w, v) in grouped.items()]
+            found = [(n, s, sum(v) / len(v), w) for (n, s), (w, v) in grouped.items()]
+            left = [self._noise.left(name, value) for name, _, value, _ in found]
+            if any(left):
+                self.schedule.move(self.clock.step)
+            return found
 
         self.store.put(batch)

@@ -1,17 +1,15 @@
 """Numbers of one optimizer step, fused: norms by layer, updates, reach, dead units.
 
-Every function leaves its result on the device as one tensor; `Later` turns it into readings in
-the writer's thread, so that the training loop never waits for a copy.
+Every function leaves its result on the device; `unstuck.watcher.readback` copies it out, so that
+the training loop never waits.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-from unstuck.watcher.store import Batch, Reading
 
 # Rows of these weights are units with an activation of their own; of an embedding they are words.
 UNIT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -51,14 +49,25 @@ def joined(model: str, module: str) -> str:
 
 def norms(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     """L2 norms of many tensors as one vector, in float32 at least."""
-    parts = [n.float() for n in torch._foreach_norm(list(tensors))]
+    parts = each_norm(tensors)
     return torch.stack([p.to(parts[0].device) for p in parts])
 
 
+def each_norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> list[Tensor]:
+    """L2 norms of many tensors, each on its own device, in float32 at least."""
+    found = torch._foreach_norm(list(tensors))
+    return [n if n.dtype is torch.float32 else n.float() for n in found]
+
+
 def dense(tensor: Tensor) -> Tensor:
-    """A gradient as an ordinary tensor: sparse ones by their values, sharded ones by their part."""
+    """A gradient as an ordinary tensor: sparse ones by their values, sharded ones by their part.
+
+    Complex numbers count as pairs of real ones.
+    """
     if tensor.is_sparse:
         return tensor._values() if tensor.is_coalesced() else tensor.coalesce().values()
+    if tensor.is_complex():
+        return torch.view_as_real(tensor.resolve_conj())
     local = getattr(tensor, "_local_tensor", None)
     return local if isinstance(local, Tensor) else tensor
 
@@ -99,26 +108,6 @@ def by_layer(prefix: str, layers: list[str], values: list[float]) -> dict[str, f
     return {prefix: math.sqrt(sum(squares.values())), **named}
 
 
-def later(
-    values: Tensor,
-    step: int,
-    wall: float,
-    name: Callable[[list[float]], Mapping[str, float]],
-) -> Batch:
-    """A batch that copies a vector out in the writer's thread and names its numbers there."""
-
-    def batch() -> list[Reading]:
-        return [(n, step, v, wall) for n, v in name(values.tolist()).items()]
-
-    return batch
-
-
 def one(name: str) -> Callable[[list[float]], dict[str, float]]:
     """Names a vector of a single number."""
     return lambda values: {name: values[0]}
-
-
-def scalars(values: Iterable[Tensor]) -> Tensor:
-    """Scalars of any device and type as one detached float vector."""
-    parts = [v.detach().reshape(()).float() for v in values]
-    return torch.stack([p.to(parts[0].device) for p in parts])

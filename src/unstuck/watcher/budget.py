@@ -1,0 +1,27 @@
+"""What watching may cost: a share of the time training takes, and a little to begin with."""
+
+import time
+
+GRACE = 0.15  # seconds of our own: short trainings are read by the fixed schedule, whole
+
+
+class Budget:
+    """Counts the processor time of sampled steps against a share of the time that has passed.
+
+    Processor time of the training's thread, because on a busy machine time passes for nothing.
+    What costs more than is left is spent all the same, once: the debt is paid off before the next.
+    """
+
+    def __init__(self, share: float) -> None:
+        if not 0 < share < 1:
+            raise ValueError(f"budget={share}: give a share of the step time, such as 0.02")
+        self.share = share
+        self.spent = 0.0
+        self._began = time.monotonic()
+
+    def spend(self, seconds: float) -> None:
+        self.spent += seconds
+
+    def affords(self) -> bool:
+        """Whether all that was spent lies within what has been allowed up to now."""
+        return self.spent <= GRACE + self.share * (time.monotonic() - self._began)
