@@ -15,9 +15,8 @@ from torch.optim import Optimizer
 
 from unstuck.watcher.collector import Collector, Watched
 from unstuck.watcher.excerpt import excerpt
-from unstuck.watcher.statistics import dense
 
-WITNESSES = 4  # parameters of an optimizer that are looked at, spread over all of them
+WITNESSES = 3  # parameters of an optimizer that are looked at, spread over all of them
 SAMPLE = 512  # numbers of each
 MOST_PASSES = 64  # looked at between two steps; the passes after them are not
 SAME = 0.99  # cosine; clipping and scaling leave it at one, gradients made by hand do not
@@ -38,11 +37,12 @@ class Window:
     """The passes since an optimizer's step, as scalars on its device."""
 
     parameters: list[Tensor]
+    weights: Tensor | None  # read only where there was more than one pass the last time
     losses: list[str] = field(default_factory=list)
     scalars: list[Tensor] = field(default_factory=list)  # before, added, moved of each pass
-    weights: Tensor | None = None
     before: Tensor | None = None
     after: Tensor | None = None
+    running: bool = False
 
 
 class Accumulation(Collector):
@@ -53,32 +53,27 @@ class Accumulation(Collector):
     def __init__(self, watched: Watched) -> None:
         super().__init__(watched)
         self._windows: dict[str, Window] = {}
+        self._several: set[str] = set()  # optimizers with more than one pass between two steps
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
         for window in self._windows.values():
-            if len(window.losses) < MOST_PASSES:
-                window.before = gradients(window.parameters)
+            window.running = len(window.losses) < MOST_PASSES
+            window.before = gradients(window.parameters) if window.running else None
 
     def after_backward(self, loss: str) -> None:
         for name, window in list(self._windows.items()):
-            if window.before is None:
-                continue
-            before, window.before = window.before, None
-            after, weights = gradients(window.parameters), few([p.data for p in window.parameters])
-            if not before.shape == after.shape == weights.shape:  # sparse, or no longer the same
+            if window.losses:
+                self._several.add(name)
+            if window.running and not _seen(window, loss):
                 del self._windows[name]
-                continue
-            old = weights if window.weights is None else window.weights
-            moved = (weights != old).any()
-            window.losses.append(loss)
-            window.scalars += [before.norm(), (after - before).norm(), moved]
-            window.after, window.weights = after, weights
 
     def before_step(self, name: str, optimizer: Optimizer) -> None:
         window = self._windows.pop(name, None)
         if window is None or window.after is None:
             return
         last = gradients(window.parameters)
+        if last is None:
+            last = torch.zeros_like(window.after)
         if last.shape != window.after.shape:
             return
         size, left = last.norm(), window.after.norm()
@@ -93,7 +88,33 @@ class Accumulation(Collector):
 
     def after_step(self, name: str, optimizer: Optimizer) -> None:
         if self.watched.closely:
-            self._windows[name] = Window(witnesses(optimizer))
+            chosen = witnesses(optimizer)
+            weights = few(chosen) if name in self._several else None
+            self._windows[name] = Window(chosen, weights)
+
+
+def _seen(window: Window, loss: str) -> bool:
+    """Note a pass that has ended; False where nothing can be said of it (sparse gradients)."""
+    window.running = False
+    after = gradients(window.parameters)
+    if after is None:
+        after = few([_nothing(p) for p in window.parameters])
+    nothing = after.new_zeros(())
+    moved = nothing
+    if window.losses:
+        weights = few(window.parameters)
+        if window.weights is None or weights.shape != window.weights.shape:
+            return False
+        moved, window.weights = (weights != window.weights).any(), weights
+    if window.before is None:
+        window.scalars += [nothing, after.norm(), moved]
+    elif window.before.shape != after.shape:
+        return False
+    else:
+        window.scalars += [window.before.norm(), (after - window.before).norm(), moved]
+    window.losses.append(loss)
+    window.after = after
+    return True
 
 
 def witnesses(optimizer: Optimizer) -> list[Tensor]:
@@ -101,24 +122,25 @@ def witnesses(optimizer: Optimizer) -> list[Tensor]:
     held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     held = [p for p in held if p.ndim > 1] or held
     last = len(held) - 1
-    places = {round(i * last / (WITNESSES - 1)) for i in range(WITNESSES)} if held else set()
+    places = {i * last // (WITNESSES - 1) for i in range(WITNESSES)} if held else set()
     return [held[i] for i in sorted(places)]
 
 
-def gradients(parameters: Sequence[Tensor]) -> Tensor:
-    """A copy of some of their gradients; zeros where there are none."""
+def gradients(parameters: Sequence[Tensor]) -> Tensor | None:
+    """A copy of some of their gradients, zeros where one has none; None where none has any."""
+    if all(p.grad is None for p in parameters):
+        return None
     return few([p.grad if p.grad is not None else _nothing(p) for p in parameters])
 
 
 def _nothing(parameter: Tensor) -> Tensor:
-    """Zeros of its shape that take no memory."""
-    own = dense(parameter.detach())
-    return torch.zeros((), device=own.device).expand(own.shape)
+    """Zeros of its shape."""
+    return torch.zeros_like(excerpt(parameter, SAMPLE))
 
 
 def few(tensors: Sequence[Tensor]) -> Tensor:
     """Some numbers of each tensor, one new vector."""
-    parts = [excerpt(t, SAMPLE) for t in tensors]
+    parts = [excerpt(t, SAMPLE).float() for t in tensors]
     return torch.cat([p.to(parts[0].device) for p in parts]) if parts else torch.zeros(0)
 
 

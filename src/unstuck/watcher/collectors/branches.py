@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from unstuck.watcher.collector import Collector, Watched
@@ -75,7 +76,7 @@ class Branches(Collector):
                 self._add_up(output, inside, seen=inside is node)
             self._layers[node] = (name, tuple(output.shape))  # the outermost that passes it on
             if name in self._wanted:
-                self._read.setdefault(name, excerpt(output, SAMPLE))
+                self._read.setdefault(name, _some(output))
         if outermost:
             self._layers, self._sums, self._read = {}, {}, {}
 
@@ -99,7 +100,7 @@ class Branches(Collector):
         for part in branches:
             added = self._added(part, parts, total if seen else None)
             if added is not None:
-                spread = excerpt(total, SAMPLE).std() if spread is None else spread
+                spread = _some(total).std() if spread is None else spread
                 ratio = added.std() / spread.clamp_min(1e-30)
                 self.hold([ratio], [f"contribution/{part.name}"])
 
@@ -110,7 +111,7 @@ class Branches(Collector):
         others = [p for p in parts if p is not part]
         if total is None or not all(p.untouched and p.name in self._read for p in others):
             return None
-        left = excerpt(total, SAMPLE)
+        left = _some(total)
         for other in others:
             left -= self._read[other.name]
         return left
@@ -138,6 +139,10 @@ class Branches(Collector):
             node = (known or below)[0] if below else None
         name, had = self._layers.get(node, ("", shape))
         return Part(name, untouched) if had == shape else Part("", untouched=False)
+
+
+def _some(tensor: Tensor) -> Tensor:
+    return excerpt(tensor, SAMPLE).to(torch.float32, copy=True)
 
 
 def _adds(node: Node) -> bool:

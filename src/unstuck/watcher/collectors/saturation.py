@@ -53,5 +53,5 @@ class Saturation(Collector):
             return
         name = f"activation/{self._running[-1]}/saturated_fraction"
         if result.ndim > 1 and len(self._waiting) < MOST and name not in self._waiting:
-            off = (excerpt(result, SAMPLE) - MIDDLE[function]).abs()
+            off = (excerpt(result, SAMPLE).float() - MIDDLE[function]).abs()
             self._waiting[name] = (off > END[function]).float().mean()
