@@ -1,0 +1,26 @@
+"""use-both-modes: call `model.eval()` before each look at validation data and `model.train()` after.
+
+## What it changes
+Two lines of the script: dropout and batch statistics act while training, and only then. Of a batch
+normalisation with a momentum of 0 it is the momentum: 0.1 is usual.
+
+## What is expected
+Validation is steady and at its true level; training keeps its noise and its normalisation.
+
+## When it does not help
+Where the mode was chosen on purpose: statistics kept in fine-tuning, averages over dropout.
+
+## Origin
+- Ioffe & Szegedy, Batch Normalization, 2015, <https://arxiv.org/abs/1502.03167>
+- Srivastava et al., Dropout, 2014, section 4, <https://jmlr.org/papers/v15/srivastava14a.html>
+"""
+
+from collections.abc import Iterator
+
+from unstuck.records import Finding, Run, Treatment
+from unstuck.remedy import remedy
+
+
+@remedy("NRM002", safety="advice")
+def use_both_modes(run: Run, finding: Finding) -> Iterator[Treatment]:
+    yield from ()
