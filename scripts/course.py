@@ -112,6 +112,7 @@ def run(job: Job) -> None:
             out=job.folder / "run",
             name=f"course/{job.item} {job.form} {job.seed}",
             recipe=recipe.model_dump(),
+            budget=None,  # the same steps are read on every machine
         ),
     ):
         try:

@@ -49,7 +49,8 @@ def recorded(training: Training, seed: int = SEED) -> unstuck.Run:
 
 def _watched(training: Training, seed: int, out: Path) -> None:
     torch.manual_seed(seed)
-    with unstuck.watch(out=out, name=training.name, recipe=dict(training.recipe)):
+    recipe = dict(training.recipe)
+    with unstuck.watch(out=out, name=training.name, recipe=recipe, budget=None):
         training.body()
 
 

@@ -29,6 +29,13 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory (default: a new one).")
 @click.option("--latent", "latents", multiple=True, help="A module whose output is a code.")
 @click.option("--everything", is_flag=True, help="Also take the measurements that cost more.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.02,
+    show_default=True,
+    help="Share of the time that looking closely may take.",
+)
 @click.option("--live", is_flag=True, help="Show the run in the terminal while it runs.")
 @click.option("--change", "changes", multiple=True, help="lr/OPTIMIZER=x0.1, weight/LOSS/TERM=2")
 @report_options
@@ -38,6 +45,7 @@ def run_command(
     out: Path | None,
     latents: tuple[str, ...],
     everything: bool,
+    budget: float,
     live: bool,
     changes: tuple[str, ...],
     html_file: Path | None,
@@ -60,6 +68,7 @@ def run_command(
         recipe=launch.recipe_of(arguments),
         latents=latents,
         everything=everything,
+        budget=budget,
     )
     command = launch.python_command(script)
     status = run_with_live_view(command, env, directory, name) if live else launch.run(command, env)

@@ -3,12 +3,16 @@
 Whatever goes wrong in here, training goes on: the watcher warns once and detaches itself.
 """
 
+import atexit
+import contextlib
 import functools
 import os
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -21,6 +25,7 @@ from torch.optim.optimizer import (
 
 from unstuck.records import Scalar
 from unstuck.vocabulary import metric_name
+from unstuck.watcher.budget import Budget
 from unstuck.watcher.changes import parsed
 from unstuck.watcher.collector import Watched
 from unstuck.watcher.evaluation import Evaluation
@@ -50,13 +55,18 @@ class Watcher:
         latents: tuple[str, ...],
         changes: Mapping[str, Scalar],
         everything: bool = False,
+        budget: float | None = None,
     ) -> None:
         wanted = parsed(changes)
+        allowed = None if budget is None else Budget(budget)
         self.path = directory
         self._store = Store(directory, name=name, recipe=recipe)
-        self._recorder = Recorder(self._store)
+        self._recorder = Recorder(self._store, allowed)
+        self._schedule = self._recorder.schedule
         self._watched = Watched(self._recorder, everything=everything)
-        self._modules = Modules(self._recorder, self._watched, latents, given=bool(models))
+        self._modules = Modules(
+            self._recorder, self._watched, latents, given=bool(models), ours=self._if_mine
+        )
         self._optimizers = Optimizers(
             self._recorder, self._watched, self._modules, optimizers, wanted, self._listen
         )
@@ -68,7 +78,8 @@ class Watcher:
         self._evaluation = Evaluation(self._recorder, self._modules.models.values, self._functions)
         self._process, self._thread = os.getpid(), threading.get_ident()
         self._handles: list[Any] = []
-        self._backward = Tensor.backward
+        self._backward, self._compile = Tensor.backward, torch.compile
+        self._on_gpu = torch.cuda.is_available()
         self.joinable = False  # a script that watches itself under `unstuck run` joins that run
         self.add(models)
         self._recorder.note(_environment())
@@ -125,16 +136,17 @@ class Watcher:
             register_optimizer_step_post_hook(self._after_step),
         ]
         Tensor.backward = self._watching_backward()  # type: ignore[method-assign]
+        torch.compile = self._watching_compile()
         self._evaluation.start()
         self._listen(True)
+        atexit.register(self.close)
 
     def close(self) -> None:
         """Stop watching, write everything, close the file. Safe to call twice."""
         if os.getpid() == self._process:
+            atexit.unregister(self.close)
             if self._handles:
-                self._detach()
-                self._watched.close()
-                self._recorder.flush()
+                self._own(self._end)
             self._store.close()
 
     def __enter__(self) -> "Watcher":
@@ -145,11 +157,17 @@ class Watcher:
             self.note({"exit/exception": f"{kind.__name__}: {error}"[:1000]})
         self.close()
 
+    def _end(self) -> None:
+        self._detach()
+        self._watched.close()
+        self._recorder.flush()
+
     def _detach(self) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles = []
         Tensor.backward = self._backward  # type: ignore[method-assign]
+        torch.compile = self._compile
         self._listen(False)
         self._evaluation.stop()
 
@@ -166,50 +184,87 @@ class Watcher:
             self._watched.called(function, args, options, result)
 
     def _mine(self) -> bool:
-        """Whether this is the process and the thread that is being watched."""
-        return threading.get_ident() == self._thread and os.getpid() == self._process
+        """Whether this is the process and the thread that is watched, and not a recording of a
+        CUDA graph, into which nothing of ours may get."""
+        if threading.get_ident() != self._thread or os.getpid() != self._process:
+            return False
+        return not (self._on_gpu and torch.cuda.is_current_stream_capturing())
+
+    def _if_mine(self, call: Callable[..., Any], *args: Any) -> None:
+        if self._mine():
+            self._own(call, *args)
+
+    def _own(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Do something of ours: on sampled steps its cost counts, and a failure ends the watching.
+
+        None where it failed.
+        """
+        counted = self._schedule.layers or self._modules.listening
+        began = time.thread_time() if counted else 0.0
+        try:
+            return call(*args)
+        except Exception as error:  # whatever it is, training must not see it
+            self._give_up(error)
+            return None
+        finally:
+            if counted:
+                self._schedule.spend(time.thread_time() - began)
 
     def _give_up(self, error: Exception) -> None:
-        self._detach()
+        with contextlib.suppress(Exception):
+            self._detach()
         text = f"{type(error).__name__}: {error}"[:500]
         self.note({"exit/watcher": text})
-        print(f"unstuck: stopped watching ({text}); training goes on", file=sys.stderr)
+        self._store.complain(f"stopped watching ({text})")
 
     def _watching_backward(self) -> Any:
         original: Any = self._backward
 
         @functools.wraps(original)
         def backward(tensor: Tensor, *args: Any, **options: Any) -> Any:
-            root, frame, loss = tensor, caller(1), ""
-            if self._mine() and frame and tensor.numel() == 1 and tensor.grad_fn is not None:
-                try:
-                    self._evaluation.close_pass()
-                    root, loss = self._losses.before_backward(tensor, frame)
-                except Exception as error:
-                    self._give_up(error)
+            root, loss = tensor, ""
+            if self._mine() and tensor.grad_fn is not None and tensor.numel() == 1:
+                frame = caller(1)
+                found = frame and self._own(self._before_backward, tensor, frame)
+                root, loss = found or (tensor, "")
             self._modules.busy = True
             try:
                 original(root, *args, **options)
             finally:
                 self._modules.busy = False
             if loss and self._handles:
-                self._watched.step_event("after_backward", loss)
+                self._own(self._watched.step_event, "after_backward", loss)
 
-        return backward
+        return _unseen_by_compilers(backward)
+
+    def _before_backward(self, tensor: Tensor, frame: FrameType) -> tuple[Tensor, str]:
+        self._evaluation.close_pass()
+        return self._losses.before_backward(tensor, frame)
 
     def _before_step(self, optimizer: Optimizer, args: Any, options: Any) -> None:
         if self._mine():
-            try:
-                self._optimizers.before_step(optimizer)
-            except Exception as error:
-                self._give_up(error)
+            self._own(self._optimizers.before_step, optimizer)
 
     def _after_step(self, optimizer: Optimizer, args: Any, options: Any) -> None:
         if self._mine():
-            try:
-                self._optimizers.after_step(optimizer)
-            except Exception as error:
-                self._give_up(error)
+            self._own(self._optimizers.after_step, optimizer)
+
+    def _watching_compile(self) -> Any:
+        original: Any = self._compile
+
+        @functools.wraps(original)
+        def compile(*args: Any, **options: Any) -> Any:  # noqa: A001 - it stands in for torch's
+            self._modules.compiled = True
+            self._listen(False)
+            return original(*args, **options)
+
+        return compile
+
+
+def _unseen_by_compilers(function: Any) -> Any:
+    """What torch.compile meets as one call it does not look into, as it does with the original."""
+    function._torchdynamo_disable = True
+    return function
 
 
 def _environment() -> dict[str, Scalar]:

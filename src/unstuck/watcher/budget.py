@@ -2,6 +2,7 @@
 
 import time
 
+SHARE = 0.02  # of the time that passes, where nobody asks for another
 GRACE = 0.15  # seconds of our own: short trainings are read by the fixed schedule, whole
 
 

@@ -24,6 +24,7 @@ def environment(
     recipe: Mapping[str, Scalar] | None = None,
     latents: Sequence[str] = (),
     everything: bool = False,
+    budget: float | None = None,
 ) -> dict[str, str]:
     """A copy of this environment in which a Python child records itself into `directory`.
 
@@ -37,6 +38,7 @@ def environment(
         "recipe": dict(recipe or {}),
         "latents": list(latents),
         "everything": everything,
+        "budget": budget,
     }
     return {**os.environ, **injection(json.dumps(asked))}
 

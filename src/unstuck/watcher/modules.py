@@ -1,12 +1,14 @@
 """Models found by their outermost call; on sampled steps, what their layers put out."""
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import peek_interpreter_stack as in_functional_transform
 from torch.nn.modules import module as hooks
 
 from unstuck.watcher.collector import Watched
@@ -26,9 +28,16 @@ class Modules:
     """Knows the models by name; while `listening`, reads every layer's first output."""
 
     def __init__(
-        self, recorder: Recorder, watched: Watched, latents: tuple[str, ...], given: bool
+        self,
+        recorder: Recorder,
+        watched: Watched,
+        latents: tuple[str, ...],
+        *,
+        given: bool,
+        ours: Callable[..., Any],
     ) -> None:
         self._recorder = recorder
+        self._ours = ours  # calls a function of ours so that training does not see it fail
         self._watched = watched
         self._asked = latents
         self._given = given  # models were named by the user: discover no others
@@ -49,7 +58,7 @@ class Modules:
             count += 1
             unique = f"{clean(name)}.{count}"
         self.models[unique] = model
-        self.compiled |= type(model).__name__ == "OptimizedModule"
+        self.compiled |= any(map(_is_compiled, model.modules()))
         for module_name, module in model.named_modules():
             self._names.setdefault(id(module), joined(unique, module_name))
         self._is_latent |= {id(m) for m in _outermost(model, unique, self._asked)}
@@ -69,14 +78,21 @@ class Modules:
         """Install the global hooks, or take them away; steps in between cost nothing."""
         if on and not self._handles and not self.compiled:
             self._handles = [
-                hooks.register_module_forward_pre_hook(self._before),
-                hooks.register_module_forward_hook(self._after, always_call=True),
+                hooks.register_module_forward_pre_hook(functools.partial(self._hook, self._before)),
+                hooks.register_module_forward_hook(
+                    functools.partial(self._hook, self._after), always_call=True
+                ),
             ]
             self._depth = 0
         elif not on and self._handles:
             for handle in self._handles:
                 handle.remove()
             self._handles = []
+
+    def _hook(self, call: Callable[..., None], *args: Any) -> None:
+        """Let torch call one of ours; not where it compiles or transforms a function (vmap)."""
+        if not torch.compiler.is_compiling() and not in_functional_transform():
+            self._ours(call, *args)
 
     def commit(self, wanted: bool) -> None:
         """Record what was read since the last backward pass, or drop it."""
@@ -140,6 +156,12 @@ class Modules:
             self.add(*owner)
         if id(module) not in self._names:
             self.add(called_on(frame) or type(module).__name__, module)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return type(module).__name__ == "OptimizedModule" or bool(
+        getattr(module, "_compiled_call_impl", None)
+    )
 
 
 def _statistics(name: str) -> tuple[str, str]:

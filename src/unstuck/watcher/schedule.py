@@ -50,6 +50,11 @@ class Schedule:
             self._decided = (step, *self._decide(step))
         return self._decided[1:]
 
+    def spend(self, seconds: float) -> None:
+        """Count what a sampled step took of the training's thread."""
+        if self.budget is not None:
+            self.budget.spend(seconds)
+
     def move(self, step: int) -> None:
         """Something moves (a new optimizer, another rate, a loss out of its noise): look closely.
 

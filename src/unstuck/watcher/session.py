@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
+from unstuck.watcher.budget import SHARE
 from unstuck.watcher.launch import new_directory
 from unstuck.watcher.ranks import own_directory, rank_here
 from unstuck.watcher.spawned import discard, follow_spawned, is_untouched, when_joined
@@ -30,17 +31,19 @@ def watch(
     latents: Sequence[str] = (),
     changes: Mapping[str, Scalar] | None = None,
     everything: bool = False,
+    budget: float | None = SHARE,
 ) -> Watcher:
     """Record a training loop: `with unstuck.watch(model, optimizer) as run: ...`.
 
     `models` and `optimizers` may be dicts that name them; what is left out is found by itself.
     `out` is the run directory (default `runs/<name>-<time>`, or under `UNSTUCK_RUNS`); `latents`
     names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment);
-    `everything` also takes the measurements that cost more.
+    `everything` also takes the measurements that cost more; `budget` is the share of the time that
+    looking closely may take, None for a schedule that depends on the step alone.
     Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
 
     Raises RuntimeError when another recording is under way, FileExistsError when `out` already
-    holds a run, ValueError for a malformed change.
+    holds a run, ValueError for a malformed change or budget.
     """
     global _active
     named_models = {"model": models} if isinstance(models, nn.Module) else dict(models or {})
@@ -63,6 +66,7 @@ def watch(
         latents=tuple(latents),
         changes=changes or {},
         everything=everything,
+        budget=budget,
     )
     _active.note(rank.facts if rank.count > 1 else {})
     _active.attach()
@@ -109,6 +113,8 @@ def _start(wanted: Mapping[str, Any]) -> None:
             optimizers={},
             latents=tuple(wanted["latents"]),
             changes=wanted["changes"],
+            everything=wanted.get("everything", False),
+            budget=wanted.get("budget", SHARE),
         )
         _active.note(rank.facts if rank.count > 1 else {})
         _active.joinable = True
