@@ -4,6 +4,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -20,57 +21,69 @@ class Functions:
     def __init__(self, mine: Callable[[], bool]) -> None:
         self._mine = mine  # whether the calling thread is the one that is watched
         self._listeners: dict[str, dict[str, Heard]] = {}  # function -> who -> callback
-        self._wrapped: dict[str, Any] = {}  # function -> its original
+        self._listening: dict[str, tuple[str, ...]] = {}  # who -> functions
+        self._wrappers: dict[str, tuple[Any, Any]] = {}  # function -> original, its wrapper
+        self._own: dict[str, bool] = {}  # wrapped functions -> defined where they are looked up
         self._inside = False  # one of them runs: what it calls is not the user's call
         self._importers: list[dict[str, Any]] = []
         self._modules_seen = 0
 
     def listen(self, who: str, names: Iterable[str], heard: Heard) -> None:
         """Call `heard` after each call of these functions, from now on."""
-        for name in names:
+        if who in self._listening:
+            return
+        self._listening[who] = tuple(names)
+        replaced: dict[int, Any] = {}
+        for name in self._listening[who]:
             self._listeners.setdefault(name, {})[who] = heard
-            if name not in self._wrapped:
-                self._wrap(name)
+            if name not in self._own:
+                self._wrap(name, replaced)
+        self._replace(replaced)
 
     def stop(self, who: str) -> None:
         """Tell this listener no more; what nobody listens to is put back."""
-        for name, heard in list(self._listeners.items()):
-            if heard.pop(who, None) is not None and not heard:
-                del self._listeners[name]
-                self._unwrap(name)
+        replaced: dict[int, Any] = {}
+        for name in self._listening.pop(who, ()):
+            self._listeners[name].pop(who, None)
+            if not self._listeners[name] and name in self._own:
+                self._unwrap(name, replaced)
+        self._replace(replaced)
 
-    def _wrap(self, name: str) -> None:
+    def _wrap(self, name: str, replaced: dict[int, Any]) -> None:
         owner, last = _owner(name)
         original = getattr(owner, last, None)
         if original is None:
             return
-        wrapper = self._hearing(name, original)
-        self._wrapped[name] = (original, wrapper, last in vars(owner))
+        if name not in self._wrappers or self._wrappers[name][0] is not original:
+            self._wrappers[name] = original, self._hearing(name, original)
+        wrapper = self._wrappers[name][1]
+        self._own[name] = last in vars(owner)
         setattr(owner, last, wrapper)
         if isinstance(owner, ModuleType):
-            self._replace(original, wrapper)
+            replaced[id(original)] = wrapper
 
-    def _unwrap(self, name: str) -> None:
-        if name not in self._wrapped:
-            return
-        original, wrapper, own = self._wrapped.pop(name)
+    def _unwrap(self, name: str, replaced: dict[int, Any]) -> None:
+        original, wrapper = self._wrappers[name]
         owner, last = _owner(name)
+        own = self._own.pop(name)
         if vars(owner).get(last) is wrapper:  # else somebody else has wrapped it since
             if own:
                 setattr(owner, last, original)
             else:
                 delattr(owner, last)
         if isinstance(owner, ModuleType):
-            self._replace(wrapper, original)
+            replaced[id(wrapper)] = original
 
-    def _replace(self, old: Any, new: Any) -> None:
-        """Also in the user's modules that imported the function by its name."""
+    def _replace(self, replaced: dict[int, Any]) -> None:
+        """Also in the user's modules that imported a function by its name: id of old -> new."""
+        if not replaced:
+            return
         if len(sys.modules) != self._modules_seen:
             self._modules_seen = len(sys.modules)
             self._importers = [vars(m) for m in list(sys.modules.values()) if _is_users(m)]
         for held in self._importers:
-            for key in [k for k, value in list(held.items()) if value is old]:
-                held[key] = new
+            for key in [k for k, value in list(held.items()) if id(value) in replaced]:
+                held[key] = replaced[id(held[key])]
 
     def _hearing(self, name: str, original: Any) -> Any:
         @functools.wraps(original)
@@ -96,6 +109,7 @@ class Functions:
             print(f"unstuck: gave up hearing of {call[0]} ({error})", file=sys.stderr)
 
 
+@cache
 def _owner(name: str) -> tuple[Any, str]:
     path, last = name.rsplit(".", 1)
     try:
