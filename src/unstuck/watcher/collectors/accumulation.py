@@ -155,8 +155,8 @@ def passes_of(losses: Sequence[str], values: Sequence[float]) -> list[Pass]:
 def told_by(passes: Sequence[Pass], last: float, cosine: float, left: float) -> dict[str, float]:
     """What a window says, given the norm of the gradient at the step and of what was `left` last.
 
-    `cosine` is that between the two: where something else was put in its place by hand, nothing is
-    said of what was thrown away.
+    `cosine` is that between the two: where something else was put in its place by hand, what was
+    cleared before may well be in it.
     """
     read = [x for p in passes for x in (p.before, p.added)]
     if not all(math.isfinite(x) for x in (*read, last)) or not any(p.added > 0 for p in passes):
@@ -164,7 +164,7 @@ def told_by(passes: Sequence[Pass], last: float, cosine: float, left: float) -> 
     kept, lost = survivors(passes)
     if last == 0:
         return {"discarded_gradient": 1.0}
-    found = {"carried_gradient": min(p.before for p in passes) / last}
+    found = {"carried_gradient": min(p.before for p in passes) / last, "discarded_gradient": 0.0}
     if kept and cosine > SAME:
         dropped = sum(count for loss, count in lost.items() if loss in kept)
         found["discarded_gradient"] = dropped / (dropped + sum(kept.values()))

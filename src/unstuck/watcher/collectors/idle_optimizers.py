@@ -19,6 +19,7 @@ from unstuck.watcher.naming import clean, users_frame
 from unstuck.watcher.statistics import dense
 
 MOST = 16  # optimizers that are followed
+MOST_HELD = 64  # names that are looked through in one place
 SOME = 64  # numbers of a parameter that tell whether it was moved
 
 
@@ -74,6 +75,7 @@ class IdleOptimizers(Collector):
         self._open = False
         if id(optimizer) not in self._stepped:
             self._stepped.add(id(optimizer))
+            self.recorder.note({f"idle/{name}": 0})
             self._rouse(optimizer)
 
     def close(self) -> None:
@@ -156,13 +158,13 @@ def _moved(waiting: Waiting, *, wait: bool) -> bool:
 
 
 def _name_in(frame: FrameType | None, optimizer: Optimizer) -> str | None:
-    """What a frame calls an optimizer: a local, or an attribute of its `self`."""
+    """What a frame calls an optimizer: a local, or an attribute of one (`self.opt`, `gan.opt`)."""
     if frame is None:
         return None
-    local = frame.f_locals
-    attributes = getattr(local.get("self"), "__dict__", {})
-    held = ((k, v) for scope in (local, attributes) for k, v in list(scope.items()))
-    return next((key for key, value in held if value is optimizer and key != "self"), None)
+    local = list(frame.f_locals.items())[:MOST_HELD]
+    held = [vars(v) for _, v in local if isinstance(getattr(v, "__dict__", None), dict)]
+    attributes = [item for of_one in held for item in list(of_one.items())[:MOST_HELD]]
+    return next((k for k, v in (*local, *attributes) if v is optimizer and k != "self"), None)
 
 
 def _some(parameter: Tensor) -> Tensor:
