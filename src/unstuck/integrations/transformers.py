@@ -21,6 +21,7 @@ ASKED = (  # of the arguments, what a diagnosis or a treatment can make use of
     *("max_steps", "adam_beta1", "adam_beta2", "adam_epsilon", "fp16", "bf16", "seed"),
     *("gradient_checkpointing", "label_smoothing_factor", "torch_compile"),
 )
+SUMMARY = "train_runtime"  # stands in the last log, with means over the whole training
 
 
 class WatchCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -67,7 +68,8 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         logs: Mapping[str, Any] | None = None,
         **told: Any,
     ) -> None:
-        self._training.metrics(logs or {})
+        if logs and SUMMARY not in logs:
+            self._training.metrics(logs)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         self._training.end()
