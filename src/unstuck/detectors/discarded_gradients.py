@@ -1,0 +1,85 @@
+"""OPT011 discarded-gradients: gradients are computed and cleared before any step has used them.
+
+## Why is this bad?
+The pass is paid for and teaches nothing. Accumulation with `zero_grad` inside the loop over
+micro-batches keeps only the last one of them, scaled down as if all were there. Cleared between
+the backward pass and the step, nothing is left, and the weights never move.
+
+## How it is detected
+`discarded_gradient/<optimizer>` is the share of backward passes, of the losses the optimizer
+follows, whose gradients were gone before its step. Its median stays above `LOST`: a *warning*, and
+an *error* where all of them are lost.
+
+## Example
+>>> from unstuck import Run
+>>> run = Run.of(discarded_gradient__sgd=[0.75] * 20)
+>>> [(finding.message, finding.severity) for finding in discarded_gradients(run)]
+[('75% of the backward passes for sgd are cleared away before it steps, since step 0', 'warning')]
+>>> [f.severity for f in discarded_gradients(Run.of(discarded_gradient__sgd=[0.5] * 20))]
+['warning']
+>>> [f.severity for f in discarded_gradients(Run.of(discarded_gradient__sgd=[1.0] * 20))]
+['error']
+
+## Look-alikes
+A game of two networks, where each one's loss fills gradients of the other, and methods that look
+ahead or put gradients together by hand, lose nothing. A batch that is skipped now and then, or one
+pass in four that only measures, is meant:
+
+>>> discarded_gradients(Run.of(discarded_gradient__sgd=[0.0] * 20))
+[]
+>>> discarded_gradients(Run.of(discarded_gradient__sgd=[0.0, 0.0, 0.5] * 7))
+[]
+>>> discarded_gradients(Run.of(discarded_gradient__sgd=[0.25] * 20))
+[]
+
+## What to try
+`give-each-step-its-own-gradients`
+
+## References
+- PyTorch, Automatic Mixed Precision examples, "Gradient accumulation",
+  <https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation>
+- Foret et al., Sharpness-Aware Minimization (two passes a step), 2020,
+  <https://arxiv.org/abs/2010.01412>
+"""
+
+from collections.abc import Iterator
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.levels import median
+from unstuck.signals.names import shown
+from unstuck.signals.spans import longest_span_beyond
+
+LOST = 0.35  # share of the passes; the mildest form, one of two micro-batches, loses 0.5 (LOG.md)
+
+
+@detector(
+    "OPT011",
+    needs=("discarded_gradient/*",),
+    explains=(
+        "ACT001",
+        "COL004",
+        "GEN002",
+        "GRD001",
+        "GRD005",
+        "LOS002",
+        "OPT002",
+        "OPT004",
+    ),
+)
+def discarded_gradients(run: Run) -> Iterator[Finding]:
+    for discarded in run.matching("discarded_gradient/*"):
+        level = median(discarded)
+        span = longest_span_beyond(discarded, ">", LOST)
+        if level > LOST and span is not None:
+            optimizer = discarded.name.split("/", 1)[1]
+            yield Finding(
+                "OPT011",
+                where=optimizer,
+                message=(
+                    f"{level:.0%} of the backward passes for {shown(optimizer, 30)} are cleared "
+                    f"away before it steps, since step {span[0]}"
+                ),
+                evidence=(Evidence(discarded, ">", LOST, span),),
+                severity="error" if level == 1 else "warning",
+            )
