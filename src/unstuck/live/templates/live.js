@@ -18,20 +18,22 @@
   // following: ask for this page again, swap the parts that have changed
   const ask = async () => {
     clearTimeout(timer);
+    let answer = null, text = "";
     try {
-      const answer = await fetch(location.href, {
+      answer = await fetch(location.href, {
         headers: { "If-None-Match": `"${state}"` }, cache: "no-store", signal: AbortSignal.timeout(15000),
       });
-      if (answer.ok) {
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (update(page)) state = page.documentElement.dataset.state;
-      }
-      if (answer.ok || answer.status === 304) alive();
-      else if (answer.status === 404) lost(`This run is no longer there. The page shows it as it was at ${clock()}.`);
-      else if (answer.status === 403) lost("This address is no longer valid: the server was started anew. Open the address it printed.");
-      else failed();
-    } catch { failed(); }
+      if (answer.ok) text = await answer.text();
+    } catch { answer = null; }
     plan();
+    if (answer === null) failed();
+    else if (answer.status === 404) lost(`This run is no longer there. The page shows it as it was at ${clock()}.`);
+    else if (answer.status === 403) lost("This address is no longer valid: the server was started anew. Open the address it printed.");
+    else if (answer.ok || answer.status === 304) alive();
+    else failed();
+    if (!text) return;
+    const page = new DOMParser().parseFromString(text, "text/html");
+    if (update(page)) state = page.documentElement.dataset.state;
   };
   const plan = () => {
     clearTimeout(timer);
