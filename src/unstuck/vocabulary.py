@@ -526,6 +526,37 @@ SERIES = (
         "watch, where ranks average their gradients",
     ),
     Entry(
+        "seconds/processor",
+        "s",
+        "processor time of one step, of all threads of the process",
+        "watch",
+    ),
+    Entry(
+        "seconds/readouts",
+        "s",
+        "time in a step that goes into rows of numbers read out of tensors one by one",
+        "watch, sampled",
+    ),
+    Entry(
+        "readouts/*",
+        "1",
+        "how often in a step a number is read out of a tensor of this device (item, tolist, "
+        "print, if): readouts/<device>",
+        "watch, sampled",
+    ),
+    Entry(
+        "wait/data",
+        "1",
+        "share of the time spent waiting for a DataLoader's next batch, validation left out",
+        "watch",
+    ),
+    Entry(
+        "wait/before_forward",
+        "1",
+        "time from the end of a step to the next forward pass, of a mean step",
+        "watch, sampled",
+    ),
+    Entry(
         "rank/*/*",
         "",
         "a series of another rank than the first: rank/<k>/<series>; its step is that rank's own",
@@ -590,6 +621,20 @@ FACTS = (
         "probe path-reliance",
     ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
+    Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
+    Entry(
+        "flops/step",
+        "1",
+        "operations of matrix products, convolutions and attention in one step, three times those "
+        "counted in its forward passes",
+        "watch",
+    ),
+    Entry(
+        "flops/attainable",
+        "1/s",
+        "operations a second of a product of two large matrices, measured after the last step",
+        "watch",
+    ),
     Entry(
         "ranks/*",
         "",
