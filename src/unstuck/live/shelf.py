@@ -162,14 +162,7 @@ class Shelf:
         """Read and diagnose a place; the book's lock is held."""
         first, began = book.read_state is None, time.thread_time()
         state = state_of(book.place)
-        try:
-            runs = read(book.place, self._policy.roles)
-            held = tuple(judged(diagnose(run), self._policy) for run in runs)
-            error = ""
-        except UnreadableRunError as failure:
-            held, error = (), str(failure)
-        except Exception as failure:  # one log must not end the watch over all the others
-            held, error = (), f"it could not be diagnosed ({type(failure).__name__}: {failure})"
+        held, error = self._diagnosed(book.place)
         spent = time.thread_time() - began
         now = time.time()
         self._whole_at = now + min(spent * (1 / (FIRST_SHARE if first else SHARE) - 1), LATEST)
@@ -177,6 +170,18 @@ class Shelf:
         book.read_state = book.seen_state = book.state = state
         self._keep(book, held, error)
         return held
+
+    def _diagnosed(self, place: Place) -> tuple[tuple[Diagnosis, ...], str]:
+        """The runs at a place, and what kept them from being read or diagnosed."""
+        runs: list[Run] = []
+        try:
+            runs = read(place, self._policy.roles)
+            return tuple(judged(diagnose(run), self._policy) for run in runs), ""
+        except UnreadableRunError as error:
+            return (), str(error)
+        except Exception as error:  # one log must not end the watch over all the others
+            told = f"it could not be diagnosed ({type(error).__name__}: {error})"
+            return tuple(Diagnosis(run, ()) for run in runs), told
 
     def _read_on(self, book: Book) -> bool:
         """Take on what was appended, and leave the diagnosis as it is; whether that was possible.
