@@ -32,7 +32,15 @@ FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rate
 
 
 @remedy(
-    "OPT001", "OPT003", "OPT005", "NUM001", "ACT001", "ADV001", "GEN003", safety="changes-training"
+    "OPT001",
+    "OPT003",
+    "OPT005",
+    "OPT012",
+    "NUM001",
+    "ACT001",
+    "ADV001",
+    "GEN003",
+    safety="changes-training",
 )
 def lower_learning_rate(run: Run, finding: Finding) -> Iterator[Treatment]:
     every = sorted({s.name.split("/")[1] for s in run.matching("lr/*")})
