@@ -20,6 +20,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("COL004", safety="advice")
+@remedy("COL004", "COL001", safety="advice")
 def add_variance_term(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

@@ -11,8 +11,7 @@ from unstuck.watcher.rows import off_diagonal, rows
 # What the user tells of by such a name, and modules that are called so, put out codes.
 TOLD_NAME = re.compile(r"(.*[._])?(hash|hashes|hashing|codes?|bits?|binary)([._].*)?|b(_.*)?\d*")
 MODULE_NAME = re.compile(
-    r"(.*_)?(hash|hashing|binary|binar[iy][sz]er|hash_?codes?|binary_?codes?|bits)"
-    r"(_head|_layer|_fc)?\d*"
+    r"(.*_)?(hash|hashing|hasher|binari[sz]er|(hash|binary)_?codes?)(_head|_layer|_fc)?\d*"
 )
 LEAST_BITS = 4
 ONE_SIDED = 0.9  # mean sign of a bit: 95 % of the samples have the same
