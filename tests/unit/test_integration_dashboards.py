@@ -59,7 +59,7 @@ def same_curves(run, read):
 def raw(run):
     """A dashboard's own record by unstuck's reader: values by the names they were logged under."""
     logged = {str(run.facts.get(f"logged/{n}", n)): s for n, s in run.series.items()}
-    found = {n.removeprefix("unstuck."): s for n, s in logged.items() if n.startswith("unstuck.")}
+    found = {n[8:]: s for n, s in logged.items() if n.startswith(("unstuck.", "unstuck/"))}
     found = {n: s for n, s in found.items() if not n.startswith("table.")}
     return {n: (s.step.tolist(), s.value) for n, s in found.items()}
 
@@ -176,7 +176,7 @@ def test_wandb_loses_no_row_of_the_users_own_while_it_mirrors(tmp_path, monkeypa
                 train(4)
                 mine.log({"mine": float(step)}, step=step)
         told = unstuck.diagnose(unstuck.load(run.path))
-        assert mine.summary["unstuck.worst"] == findings.tags(told)["worst"]
+        assert mine.summary["unstuck/worst"] == findings.tags(told)["worst"]
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     read = unstuck.load(folder)
     assert read.series["other/mine"].value.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]

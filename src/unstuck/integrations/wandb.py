@@ -15,18 +15,19 @@ from typing import Any
 import wandb  # type: ignore[import-not-found, unused-ignore]
 
 from unstuck.integrations import findings
-from unstuck.integrations.sink import PREFIX, Mirror, Reading, Watched, put
+from unstuck.integrations.sink import Mirror, Reading, Watched, put
 from unstuck.records import Diagnosis, Run
 
 PROJECT = "unstuck"  # of a run that nobody has named one for
-STEP = f"{PREFIX}step"
+OURS = "unstuck/"  # W&B takes a dot for a path into a nested value
+STEP = f"{OURS}step"
 
 
 class WandB:
     """Writes into a run, by default the active one; where there is none, into a new offline one.
 
     W&B counts a step for every row, and drops rows that come late. So the steps of training stand
-    in `unstuck.step`, which all the series are drawn over, and the user's own run gets them at the
+    in `unstuck/step`, which all the series are drawn over, and the user's own run gets them at the
     end, when no row of the user's can be late for it; what is found is in its summary at once.
     """
 
@@ -43,7 +44,7 @@ class WandB:
                 reinit="create_new",
                 settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
             )
-        self._defined: set[str] = set()
+        self.run.define_metric(f"{OURS}*", step_metric=STEP)
         self._held: list[Reading] = []
         self._table: Any = None
 
@@ -54,17 +55,13 @@ class WandB:
             self._held += readings
 
     def _log(self, readings: list[Reading]) -> None:
-        for name in dict.fromkeys(name for name, *_ in readings):
-            if name not in self._defined:
-                self._defined.add(name)
-                self.run.define_metric(PREFIX + name, step_metric=STEP)
         for step, row in groupby(readings, lambda reading: reading[1]):
-            values: dict[str, float] = {PREFIX + name: value for name, _, value, _ in row}
+            values: dict[str, float] = {OURS + name: value for name, _, value, _ in row}
             self.run.log({STEP: step} | values)
 
     def findings(self, diagnosis: Diagnosis) -> None:
         for key, text in findings.tags(diagnosis).items():
-            self.run.summary[PREFIX + key] = text
+            self.run.summary[OURS + key] = text
         rows = [[f.severity, f.code, f.where, f.message, f.since] for f in diagnosis.findings]
         columns = ["severity", "code", "where", "message", "since step"]
         self._table = wandb.Table(columns=columns, data=rows[: findings.MOST_FINDINGS])
@@ -72,7 +69,7 @@ class WandB:
     def close(self) -> None:
         self._log(self._held)
         if self._table is not None:
-            self.run.log({f"{PREFIX}table": self._table})
+            self.run.log({f"{OURS}table": self._table})
         if self._mine:
             self.run.finish()
 
