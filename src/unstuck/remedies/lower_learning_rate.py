@@ -35,6 +35,7 @@ FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rate
     "OPT001",
     "OPT003",
     "OPT005",
+    "OPT008",
     "OPT012",
     "NUM001",
     "ACT001",

@@ -1,4 +1,4 @@
-"""use-both-modes: call `model.eval()` before each look at validation data and `model.train()` after.
+"""use-both-modes: evaluate in evaluation mode, train in training mode, and switch at every turn.
 
 ## What it changes
 Two lines of the script: dropout and batch statistics act while training, and only then. Of a batch
