@@ -6,7 +6,6 @@ the step's number is known: `hold` keeps what they say until then.
 """
 
 import pkgutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -88,6 +87,9 @@ class Collector:
         """The run ends: the last moment to record anything."""
 
 
+Listener = tuple[Collector, Callable[..., None]]  # and its method for one event
+
+
 class Watched:
     """What collectors can ask of the watcher, and the only one that calls them."""
 
@@ -99,8 +101,8 @@ class Watched:
         self._collectors = [
             kind(self) for kind in collector_classes() if everything or not kind.costly
         ]
-        self._listeners: dict[str, list[Collector]] = {}
-        self._always: dict[str, list[Collector]] = {}  # on steps that are not sampled, too
+        self._listeners: dict[str, list[Listener]] = {}
+        self._always: dict[str, list[Listener]] = {}  # on steps that are not sampled, too
         self._sort()
 
     @property
@@ -137,49 +139,59 @@ class Watched:
 
     def sampled(self, event: str, *args: Any) -> None:
         """Tell the collectors of something that happens on sampled steps only."""
-        for collector in self._listeners[event]:
-            self._call(collector, event, args)
+        for collector, method in self._listeners[event]:
+            self._call(collector, method, args)
 
     def step_event(self, event: str, *args: Any) -> None:
         """Tell them of a backward pass or a step: of an unsampled one only who asked for all."""
         closely = self.recorder.schedule.layers
-        for collector in self._listeners[event] if closely else self._always[event]:
-            self._call(collector, event, args)
+        for collector, method in self._listeners[event] if closely else self._always[event]:
+            try:
+                method(*args)
+            except Exception as error:
+                self._give_up(collector, error)
 
     def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
         """A wrapped function returned."""
         last = function.rsplit(".", 1)[-1]
-        for collector in self._listeners["called"]:
+        for collector, method in self._listeners["called"]:
             if function in collector.functions:
-                self._call(collector, "called", (last, args, options, result))
+                self._call(collector, method, (last, args, options, result))
 
     def told(self, kind: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> None:
-        for collector in self._listeners["told"]:
+        for collector, method in self._listeners["told"]:
             if kind in collector.hears:
-                self._call(collector, "told", (kind, names, tensors))
+                self._call(collector, method, (kind, names, tensors))
 
     def close(self) -> None:
         self.sampled("close")
 
-    def _call(self, collector: Collector, event: str, args: tuple[Any, ...]) -> None:
-        """A measurement that fails is given up with one line; the others go on."""
+    def _call(
+        self, collector: Collector, method: Callable[..., None], args: tuple[Any, ...]
+    ) -> None:
         try:
-            getattr(collector, event)(*args)
+            method(*args)
         except Exception as error:
-            name = type(collector).__name__
-            text = f"{type(error).__name__}: {error}"[:500]
-            self._collectors = [c for c in self._collectors if c is not collector]
-            self._sort()
-            self.recorder.note({f"exit/collector/{name}": text})
-            print(f"unstuck: gave up measuring {name} ({text})", file=sys.stderr)
+            self._give_up(collector, error)
+
+    def _give_up(self, collector: Collector, error: Exception) -> None:
+        """A measurement that fails is given up with one line; the others go on."""
+        name = type(collector).__name__
+        text = f"{type(error).__name__}: {error}"[:500]
+        self._collectors = [c for c in self._collectors if c is not collector]
+        self._sort()
+        self.recorder.note({f"exit/collector/{name}": text})
+        self.recorder.store.complain(f"gave up measuring {name} ({text})")
 
     def _sort(self) -> None:
         for event in _EVENTS:
             own: Callable[..., Any] = getattr(Collector, event)
             self._listeners[event] = [
-                c for c in self._collectors if getattr(type(c), event) is not own
+                (c, getattr(c, event))
+                for c in self._collectors
+                if getattr(type(c), event) is not own
             ]
-            self._always[event] = [c for c in self._listeners[event] if c.every_step]
+            self._always[event] = [pair for pair in self._listeners[event] if pair[0].every_step]
 
 
 _EVENTS = (

@@ -51,19 +51,21 @@ class Losses:
             self._recorder.new_step()
         self._optimizers.backward(name)
         closely = self._recorder.schedule.layers
-        self._modules.commit(closely)
-        self._watched.commit(closely)
-        changed = self._changes.get(name, {})
+        if closely or self._modules.listening:
+            self._modules.commit(closely)
+            self._watched.commit(closely)
+        changed = self._changes.get(name) if self._changes else None
         loss = root
         if closely or changed or not self._is_root.get(name, False):
             terms = discover(root, name, named_scalars(frame))
             self._is_root[name] = terms.loss is root
-            root, terms = reweighted(root, terms, changed)
+            root, terms = reweighted(root, terms, changed or {})
             loss = terms.loss
             if closely:
                 self._record(name, terms)
         self._recorder.loss(name, loss)
-        self._modules.forget_latents()
+        if self._modules.latents:
+            self._modules.forget_latents()
         self._watched.step_event("before_backward", name, root, loss)
         return root, name
 

@@ -17,6 +17,7 @@ from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.statistics import Place, by_layer, dense, each_norm, one, places, silent_units
 
 NOWHERE = Place("", None)
+JUMP = 2.0  # times the learning rate of the step before: another stage of the training
 
 
 class Optimizers:
@@ -134,6 +135,8 @@ class Optimizers:
         self.names[id(optimizer)] = unique
         self._all[id(optimizer)] = optimizer
         self._recorder.note({f"optimizer/{unique}": type(optimizer).__name__})
+        if self._recorder.clock.step > 0:
+            self._recorder.schedule.move(self._recorder.clock.step)
 
     def _read_rates(self, name: str, optimizer: Optimizer, closely: bool) -> None:
         for i, group in enumerate(optimizer.param_groups[:16]):
@@ -143,8 +146,11 @@ class Optimizers:
                 if closely:
                     self._recorder.vector([rate.detach().clone()], one(key))
             elif rate is not None and (closely or self._lr.get(key) != rate):
+                before = self._lr.get(key, rate)
+                if not rate / JUMP <= before <= rate * JUMP:
+                    self._recorder.schedule.move(self._recorder.clock.step)
                 self._lr[key] = rate
-                self._recorder.numbers({key: rate})
+                self._recorder.rate(key, rate)
 
     def _place(self, parameter: Tensor) -> Place:
         known = tuple(self._modules.models)

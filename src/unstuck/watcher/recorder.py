@@ -29,6 +29,7 @@ class Recorder:
         self._now = WallClock()
         self.wall = self._now()
         self._losses: list[tuple[str, int, float, Tensor]] = []
+        self._rates: list[Reading] = []
         self._vectors: list[tuple[list[Tensor], int, float, Naming]] = []
         self._noise = Noise()
         self._flushed = self._stepped = time.monotonic()
@@ -37,6 +38,10 @@ class Recorder:
     def loss(self, name: str, value: Tensor) -> None:
         """Keep the value of a loss; the mean is taken over those of one step."""
         self._losses.append((f"loss/{name}", self.clock.step, self.wall, value.detach()))
+
+    def rate(self, name: str, value: float) -> None:
+        """Keep a number that may change at every step; it leaves the loop with the losses."""
+        self._rates.append((name, self.clock.step, float(value), self.wall))
 
     def vector(self, values: list[Tensor], name: Naming) -> None:
         """Keep scalars that `name` turns into readings once they have been copied out.
@@ -93,8 +98,11 @@ class Recorder:
         self.store.put(batch)
 
     def flush(self) -> None:
-        """Hand over everything: vectors, and the losses of all steps up to now."""
+        """Hand over everything: vectors, rates, and the losses of all steps up to now."""
         self.hand_over()
+        rates, self._rates = self._rates, []
+        if rates:
+            self.store.put(lambda: rates)
         held, self._losses = self._losses, []
         if not held:
             return
