@@ -79,16 +79,13 @@ def unscaled_accumulation(run: Run) -> Iterator[Finding]:
         rescaled = run.series.get(f"rescaled_gradient/{optimizer}")
         factor = weight * (min(median(rescaled), 1.0) if rescaled else 1.0)
         plain = run.facts.get(f"optimizer/{optimizer}") in PLAIN
-        if (
-            loss is None
-            or count is None
-            or not plain
-            or not float(count.value[0]) * factor > SUMMED
-        ):
+        if loss is None or count is None or not plain:
+            continue
+        summed = np.array([float(count.value[0]) * factor])
+        if not summed[0] > SUMMED:
             continue
         first, last = float(loss.value[0]), int(loss.step[-1])
         at = int(count.step[0])
-        summed = np.array([float(count.value[0]) * factor])
         total = Series(f"{passes.name} times their weight", count.step, summed)
         yield Finding(
             "OPT012",

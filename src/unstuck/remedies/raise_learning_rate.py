@@ -22,6 +22,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("OPT002", "OPT004", safety="advice")
+@remedy("GRD003", "OPT002", "OPT004", safety="advice")
 def raise_learning_rate(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

@@ -21,6 +21,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("GRD005", "LOS002", safety="advice")
+@remedy("GRD004", "GRD005", "LOS002", safety="advice")
 def reattach_graph(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

@@ -64,16 +64,14 @@ class Branches(Collector):
                     if fed.grad_fn in self._layers:
                         self._passed_on.add(self._layers[fed.grad_fn][0])
                     else:
-                        self._add_up(fed, fed.grad_fn, seen=True)
+                        self._add_up(fed, fed.grad_fn)
 
     def forward(
         self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any, outermost: bool
     ) -> None:
         if self._looks() and isinstance(output, Tensor) and output.grad_fn is not None:
             node = output.grad_fn
-            inside = node.next_functions[0][0] if node.name().startswith(OUTSIDE) else node
-            if inside is not None:
-                self._add_up(output, inside, seen=inside is node)
+            self._add_up(output, node)
             self._layers[node] = (name, tuple(output.shape))  # the outermost that passes it on
             if name in self._wanted:
                 self._read.setdefault(name, _some(output))
@@ -85,9 +83,11 @@ class Branches(Collector):
         step = self.recorder.clock.step
         return looks_at_terms(step) or looks_at_terms(step + 1)
 
-    def _add_up(self, total: Tensor, node: Node, *, seen: bool) -> None:
-        """Record the parts of a sum; `seen`: `total` is the sum itself, not a function of it."""
-        if not node.name().startswith(ADDING) or node in self._sums or node in self._layers:
+    def _add_up(self, total: Tensor, node: Node) -> None:
+        """Record the parts of a sum, if `total` is one or an activation of one."""
+        seen = not node.name().startswith(OUTSIDE)
+        node = node if seen else node.next_functions[0][0]
+        if node is None or node in self._sums or node in self._layers or not _adds(node):
             return
         self._sums[node] = None
         parts = self._parts(node, tuple(total.shape))
