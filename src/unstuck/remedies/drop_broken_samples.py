@@ -21,6 +21,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("DAT009", "DST003", safety="advice")
+@remedy("DAT009", "DST003", "CTX004", safety="advice")
 def drop_broken_samples(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()
