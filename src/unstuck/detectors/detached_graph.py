@@ -1,4 +1,4 @@
-"""GRD004 detached-graph: the loss does not reach layers that ran, for the graph was cut behind them.
+"""GRD004 detached-graph: the loss does not reach layers that ran: behind them the graph was cut.
 
 ## Why is this bad?
 `detach()`, `.data`, a round trip through numpy or a new tensor of old numbers gives the next layer
@@ -16,8 +16,8 @@ features may be meant to stay as they are.
 ...     return Run.of(cut_off__adam=[share] * 30, loss__train=[2.3] * 10 + [end] * 20,
 ...                   facts={"cut_off/adam/at": "net.encoder.2 -> net.head.0"})
 >>> [(finding.message, finding.severity) for finding in detached_graph(cut(0.5))]
-[('50% of the parameter tensors of adam lie before a cut in the graph, at
-net.encoder.2 -> net.head.0, since step 0', 'warning')]
+[('50% of the tensors of adam are cut off from the loss at net.encoder.2 -> net.head.0,
+since step 0', 'warning')]
 >>> [finding.severity for finding in detached_graph(cut(0.035))]
 ['warning']
 >>> [finding.severity for finding in detached_graph(cut(0.5, end=1.3))]
@@ -75,9 +75,8 @@ def detached_graph(run: Run) -> Iterator[Finding]:
             "GRD004",
             where=optimizer,
             message=(
-                f"{median(cut):.0%} of the parameter tensors of {shown(optimizer, 14)} lie before "
-                f"a cut in the graph{', at ' + shown(place, 30) if place else ''}, "
-                f"since step {cut.step[0]}"
+                f"{median(cut):.0%} of the tensors of {shown(optimizer, 14)} are cut off from the "
+                f"loss{' at ' + shown(place, 40) if place else ''}, since step {cut.step[0]}"
             ),
             evidence=(Evidence(cut, ">", SOME, (int(cut.step[0]), int(cut.step[-1]))),),
             severity="info" if learns else "warning",

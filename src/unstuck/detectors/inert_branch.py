@@ -51,9 +51,7 @@ from unstuck.signals.levels import FIRST, median
 from unstuck.signals.names import shown
 from unstuck.signals.spans import length
 
-INERT = (
-    1e-3  # of the sum's spread; branches that worked had 0.05 and more, inert ones 3e-5 (LOG.md)
-)
+INERT = 1e-3  # of the sum's spread; branches at work had 0.05 and more, inert ones 3e-5 (LOG.md)
 FOR_STEPS = 120  # three looks after the first two; branches from zero take some tens (LOG.md)
 GROWING = 2.0  # times; branches from zero grew tenfold by step 48, inert ones shrank (LOG.md)
 
