@@ -50,7 +50,7 @@ def noisy_labels_in_batches():
 @sick("OPT008")
 def pairs_at_a_fast_rate():
     model = perceptron(activation=nn.Tanh)
-    classify(model, torch.optim.Adam(model.parameters(), lr=1e-2), 2, 1500, blurred)
+    classify(model, torch.optim.Adam(model.parameters(), lr=5e-3), 2, 1500, blurred)
 
 
 @healthy

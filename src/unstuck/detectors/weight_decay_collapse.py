@@ -69,7 +69,7 @@ def weight_decay_collapse(run: Run) -> Iterator[Finding]:
         name = decay.name.split("/", 1)[1]
         layers = [finite(s) for s in run.matching(f"weight_norm/{name}/*")]
         gone = {s.name: s for s in layers if _share(s) < GONE}
-        if not end_level(decay) > 0 or not gone:
+        if not np.all(decay.value > 0) or not gone:
             continue
         worst = min(gone.values(), key=_share)
         limit = GONE * float(worst.value.max())
@@ -85,7 +85,10 @@ def weight_decay_collapse(run: Run) -> Iterator[Finding]:
                 f"weights of {shown(layer, 24)}{others} have decayed to {_share(worst):.0%}"
                 f" of their norm under a weight decay of {end_level(decay):.3g}"
             ),
-            evidence=(Evidence(worst, "<", limit, span),),
+            evidence=(
+                Evidence(worst, "<", limit, span),
+                Evidence(decay, ">", 0.0, (int(decay.step[0]), int(decay.step[-1]))),
+            ),
         )
 
 
