@@ -17,12 +17,12 @@ codes told in the same step come to a mean cosine above `DRAWN`; or 95 % lie bel
 ...     steps = np.arange(0, n, 2)
 ...     columns = {"low": np.where(steps < since, -0.3, low),
 ...                "high": np.where(steps < since, 0.4, high), "met": 0 * steps + met}
-...     names = {f"target_similarity/s/{k}": v for k, v in columns.items()}
+...     names = {f"target_similarity/targets/{k}": v for k, v in columns.items()}
 ...     return Run({k: Series(k, steps, v) for k, v in names.items()})
 >>> [finding.message for finding in miscalibrated_targets(run(0.52, 0.87))]
-['95% of the targets s ask for a similarity above 0.52: codes have come to 0.88 on average']
+['95% of targets ask for a similarity above 0.52: codes have come to 0.88 on average']
 >>> [finding.message for finding in miscalibrated_targets(run(-0.9, -0.55, met=0.0))]
-['95% of the targets s ask for a similarity below -0.55, which no set of codes can have']
+['95% of targets ask for a similarity below -0.55, which no set of codes can have']
 
 ## Look-alikes
 Targets from zero to one by design, targets with most pairs below zero and some above, positive
@@ -78,7 +78,7 @@ def miscalibrated_targets(run: Run) -> Iterator[Finding]:
                 "COL006",
                 where=name,
                 message=(
-                    f"95% of the targets {shown(name, 24)} ask for a similarity above "
+                    f"95% of {shown(name, 24)} ask for a similarity above "
                     f"{end_level(between(low, *span)):.2g}: codes have come to "
                     f"{end_level(met):.2g} on average"
                 ),
@@ -92,7 +92,7 @@ def miscalibrated_targets(run: Run) -> Iterator[Finding]:
                 "COL006",
                 where=name,
                 message=(
-                    f"95% of the targets {shown(name, 24)} ask for a similarity below "
+                    f"95% of {shown(name, 24)} ask for a similarity below "
                     f"{end_level(between(high, *span)):.2g}, which no set of codes can have"
                 ),
                 evidence=(Evidence(high, "<", -HIGH, span),),
