@@ -144,13 +144,14 @@ def test_mlflow_has_every_number_and_the_findings(diverged, tmp_path):
 
 
 def test_wandb_offline_has_every_number_and_the_findings(diverged, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     from unstuck.integrations import wandb as board
 
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
     run = board.write(diverged, folder=tmp_path)
+    wandb.teardown()  # waits for what its own process still has to write
     (table,) = Path(run.dir).rglob("*.table.json")
     rows = json.loads(table.read_text())["data"]
     assert [row[1] for row in rows] == [f.code for f in diverged.findings]
@@ -177,6 +178,7 @@ def test_wandb_loses_no_row_of_the_users_own_while_it_mirrors(tmp_path, monkeypa
                 mine.log({"mine": float(step)}, step=step)
         told = unstuck.diagnose(unstuck.load(run.path))
         assert mine.summary["unstuck/worst"] == findings.tags(told)["worst"]
+    wandb.teardown()
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     read = unstuck.load(folder)
     assert read.series["other/mine"].value.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
