@@ -107,13 +107,6 @@ def pixels_through_loud_recurrence():
     read_digits(model, torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9))
 
 
-@sick("SEQ001")
-def pixels_through_growing_units():
-    """Rectified units and recurrent weights a little too large: states and gradients grow alike."""
-    model = louder(Last(nn.RNN(1, 64, nonlinearity="relu", batch_first=True), 64, 10), 3.2)
-    read_digits(model, torch.optim.Adam(model.parameters(), lr=1e-3), clip=1.0)
-
-
 @healthy
 def pixels_through_orthogonal_recurrence():
     layer = nn.RNN(1, 64, nonlinearity="relu", batch_first=True)
