@@ -18,7 +18,8 @@ NOT_FINITE = "!"
 def sparkline(series: Series, width: int, blocks: str = BLOCKS) -> str:
     """The series in `width` columns of equal span; a reading that is not finite shows as `!`.
 
-    Of several readings in a column the one farthest from the median is kept: no spike is lost.
+    Of several readings in a column the one farthest from the median is kept: no spike is lost. A
+    reading stands until the next one.
 
     >>> sparkline(Series("loss", np.arange(8), np.arange(8.0)), 8)
     '▁▂▃▄▅▆▇█'
@@ -37,12 +38,10 @@ def sparkline(series: Series, width: int, blocks: str = BLOCKS) -> str:
     order = np.argsort(strange, kind="stable")
     columns[at[order]] = np.where(finite, value, np.nan)[order]
     low, high = (value[finite].min(), value[finite].max()) if finite.any() else (0.0, 0.0)
+    read = np.maximum.accumulate(np.where(np.isposinf(columns), 0, np.arange(width)))
+    columns = columns[read]
     level = (columns - low) / (high - low or 1.0) * (len(blocks) - 1)
-    signs = []
-    for one in level:
-        empty, lost = np.isinf(one), np.isnan(one)
-        signs.append(" " if empty else NOT_FINITE if lost else blocks[round(float(one))])
-    return "".join(signs).rstrip()
+    return "".join(NOT_FINITE if np.isnan(one) else blocks[round(float(one))] for one in level)
 
 
 def _scaled(value: Floats) -> Floats:
