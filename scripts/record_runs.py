@@ -26,7 +26,8 @@ from trainings import Training
 import unstuck
 
 ROOT = Path(__file__).resolve().parent.parent
-LEFT_OUT = ("seconds/", "bytes/")  # differ from machine to machine
+LEFT_OUT = ("seconds/", "bytes/", "wait/")  # differ from machine to machine
+OF_THE_MACHINE = ("memory/", "flops/attainable")  # facts that do
 SEED = 0
 
 
@@ -38,7 +39,7 @@ def all_trainings() -> list[Training]:
 def recorded(training: Training, seed: int = SEED) -> unstuck.Run:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        if training.ranks > 1:
+        if training.ranks > 1 or training.keeps:  # what a process holds depends on what it did
             _launched(training, seed, out)
         else:
             _watched(training, seed, out)
@@ -55,11 +56,12 @@ def _watched(training: Training, seed: int, out: Path) -> None:
 
 
 def _launched(training: Training, seed: int, out: Path) -> None:
-    """Let torchrun start the ranks; a training may be meant to lose one."""
+    """In a process of its own, or let torchrun start the ranks; one may be meant to be lost."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    rank = [__file__, "--rank-of", training.name, "--seed", str(seed), "--out", str(out)]
+    words = [*launcher, str(training.ranks)] if training.ranks > 1 else []
+    words += [__file__, "--part-of", training.name, "--seed", str(seed), "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, *launcher, str(training.ranks), *rank],
+        [sys.executable, *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -68,8 +70,11 @@ def _launched(training: Training, seed: int, out: Path) -> None:
         raise RuntimeError(f"{training.name} failed:\n{done.stderr}")
 
 
-def _as_rank(training: Training, seed: int, out: Path) -> None:
-    """One of the processes torchrun has started."""
+def _as_part(training: Training, seed: int, out: Path) -> None:
+    """The process that was started for it, or one of the ranks."""
+    if training.ranks == 1:
+        _watched(training, seed, out)
+        return
     distributed.init_process_group("gloo")
     _watched(training, seed, out)
     distributed.destroy_process_group()
@@ -85,6 +90,8 @@ def as_json(
     }
     facts = {n: v for n, v in run.facts.items() if not n.startswith("environment/")}
     facts = {n: v for n, v in facts.items() if not n.endswith("/last_wall")}
+    if not keeps:
+        facts = {n: v for n, v in facts.items() if not n.startswith(OF_THE_MACHINE)}
     kept = {"name": run.name, "expected": expected, "facts": facts, "series": series}
     return kept | ({"recipe": dict(run.recipe)} if run.recipe else {})
 
@@ -108,12 +115,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "runs")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--rank-of", help=argparse.SUPPRESS)
+    parser.add_argument("--part-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.rank_of:
-        training = next(t for t in all_trainings() if t.name == options.rank_of)
-        _as_rank(training, options.seed, options.out)
+    if options.part_of:
+        training = next(t for t in all_trainings() if t.name == options.part_of)
+        _as_part(training, options.seed, options.out)
         return
     options.out.mkdir(parents=True, exist_ok=True)
     for training in all_trainings():

@@ -15,7 +15,7 @@ from unstuck.watcher.ranks import backward_talks
 
 COUNTED_AT = 3  # the step whose forward passes are counted; the first ones may be unlike the rest
 WITH_BACKWARD = 3  # a backward pass costs two forward passes: Kaplan et al. 2020, section 2.1
-SECONDS = 1.0  # between two readings of the processor's time
+SECONDS = 0.25  # between two readings of the processor's time
 FEWEST_STEPS = 50  # a shorter run is not worth the measurement at its end
 SIZE = {"cpu": 512, "cuda": 4096}  # of the matrices whose product shows what can be had
 TIMES = 5

@@ -36,7 +36,10 @@ class DataWaits(Collector):
         self._restore = _timed_loader(self._heard)
 
     def _heard(self, seconds: float) -> None:
-        if threading.get_ident() == self._thread and torch.is_grad_enabled():
+        if threading.get_ident() != self._thread or not torch.is_grad_enabled():
+            return
+        models = self.watched.modules.models.values()
+        if not models or any(model.training for model in models):  # else a validation
             self._loads = True
             self._waited += seconds
 

@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 from unstuck.watcher.collector import Collector, Watched
 from unstuck.watcher.ranks import process_group
 
-HANDED_OVER = 64  # steps, or
-SECONDS = 1.0  # whichever is sooner
+HANDED_OVER = 16  # steps, or
+SECONDS = 0.5  # whichever is sooner
 
 
 class OwnTime(Collector):
