@@ -19,6 +19,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("GRD001", "ATT002", safety="advice")
+@remedy("GRD002", "GRD001", "ATT002", safety="advice")
 def add_residual_connections(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

@@ -22,6 +22,8 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("DAT009", "NUM001", "OPT001", "OPT003", "OPT005", "OPT007", "SEQ001", safety="advice")
+@remedy(
+    "GRD002", "DAT009", "NUM001", "OPT001", "OPT003", "OPT005", "OPT007", "SEQ001", safety="advice"
+)
 def clip_gradients(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

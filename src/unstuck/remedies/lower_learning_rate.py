@@ -32,6 +32,7 @@ FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rate
 
 
 @remedy(
+    "ACT002",
     "OPT001",
     "OPT003",
     "OPT005",

@@ -22,6 +22,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("DAT001", "OPT001", "OPT003", "DAT002", safety="advice")
+@remedy("ACT002", "DAT001", "OPT001", "OPT003", "DAT002", safety="advice")
 def normalise_input(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

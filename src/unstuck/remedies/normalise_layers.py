@@ -20,6 +20,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("GRD001", "NRM001", safety="advice")
+@remedy("INI002", "GRD001", "NRM001", safety="advice")
 def normalise_layers(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

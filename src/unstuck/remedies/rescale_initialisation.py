@@ -20,6 +20,18 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("ACT001", "GRD001", "INI001", "DAT002", "SEQ001", "ATT001", "GRD003", safety="advice")
+@remedy(
+    "ACT002",
+    "GRD002",
+    "INI002",
+    "ACT001",
+    "GRD001",
+    "INI001",
+    "DAT002",
+    "SEQ001",
+    "ATT001",
+    "GRD003",
+    safety="advice",
+)
 def rescale_initialisation(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

@@ -1,0 +1,99 @@
+"""GRD002 exploding-gradients: gradients grow by orders of magnitude on their way to the input.
+
+## Why is this bad?
+One learning rate cannot suit layers whose gradients differ a hundredfold: where the last layers
+learn, the first ones are thrown about, and what they compute changes under all the others.
+
+## How it is detected
+For every model with at least `DEEP` layers, by `grad_norm/<optimizer>/<model>.<layer>` in order of
+depth: over the first readings the ratio of the first third of the layers to the last third has its
+median above `STEEP`. It is a *warning*; where the loss falls below `LEARNS` of its start all the
+same, an *info*.
+
+## Example
+>>> from unstuck import Run
+>>> def by_layer(*norms, start=30, end=2.2):
+...     return Run.of(loss__train=[2.3] * 10 + [end] * 20,
+...                   **{f"grad_norm/sgd/net.{i}": [norm] * start + [1.0] * (30 - start)
+...                      for i, norm in enumerate(norms)})
+>>> steep = [60.0, 20.0, 5.0, 1.0, 0.1]
+>>> [(finding.message, finding.severity) for finding in exploding_gradients(by_layer(*steep))]
+[('gradients at net.0 are 6e+02 times those at net.4, growing towards the input from step 0',
+'warning')]
+>>> [f.severity for f in exploding_gradients(by_layer(13.0, 9.0, 5.0, 1.0, 0.1, end=1.3))]
+['warning']
+
+## Look-alikes
+Gradients that grow less, a start of one odd batch, a model of a few layers, and a network that
+learns:
+
+>>> exploding_gradients(by_layer(8.0, 5.0, 3.0, 1.0, 0.1))
+[]
+>>> exploding_gradients(by_layer(*steep, start=2))
+[]
+>>> exploding_gradients(by_layer(60.0, 5.0, 0.1))
+[]
+>>> [f.severity for f in exploding_gradients(by_layer(*steep, end=0.9))]
+['info']
+
+## What to try
+`rescale-initialisation`, `add-residual-connections`, `clip-gradients`
+
+## References
+- Pascanu et al., On the Difficulty of Training Recurrent Neural Networks, 2013,
+  <https://arxiv.org/abs/1211.5063>
+- Yang et al., A Mean Field Theory of Batch Normalization (gradients explode with depth), 2019,
+  <https://arxiv.org/abs/1902.08129>
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.depth import first_over_last
+from unstuck.signals.layers import layers_of
+from unstuck.signals.levels import FIRST, share_left
+from unstuck.signals.names import shown
+
+STEEP = 100.0  # times; healthy networks of 4 to 60 layers had up to 20 (LOG.md)
+DEEP = 4  # layers
+LEARNS = 0.5  # share of the loss left; networks that did not get over it kept 0.85 up (LOG.md)
+
+
+@detector(
+    "GRD002",
+    needs=("grad_norm/*/*",),
+    explains=("GEN002", "NUM001", "OPT001", "OPT003", "OPT004", "OPT005", "OPT007"),
+)
+def exploding_gradients(run: Run) -> Iterator[Finding]:
+    learns = any(share_left(s) < LEARNS for s in run.matching("loss/*"))
+    for model, series in layers_of(run, "grad_norm").items():
+        layers = [s for s in series.values() if np.any(s.value > 0)]
+        if len(layers) < DEEP:
+            continue
+        ratio, _ = first_over_last(layers, "first/last third of grad_norm")
+        start = _start(ratio)
+        if start is None or not start.value[0] > STEEP:
+            continue
+        first, last = (shown(s.name.rsplit("/", 1)[1], 18) for s in (layers[0], layers[-1]))
+        yield Finding(
+            "GRD002",
+            where=model,
+            message=(
+                f"gradients at {first} are {start.value[0]:.1g} times those at {last}, "
+                f"growing towards the input from step {start.step[0]}"
+            ),
+            evidence=(Evidence(start, ">", STEEP, (int(start.step[0]),) * 2),),
+            severity="info" if learns else "warning",
+        )
+
+
+def _start(ratio: Series) -> Series | None:
+    """The median of the first readings as one reading; None for fewer than two."""
+    head = ratio.value[:FIRST]
+    head = head[np.isfinite(head)]
+    if head.size < 2:
+        return None
+    return Series(f"{ratio.name} (first median)", ratio.step[:1], np.array([np.median(head)]))
