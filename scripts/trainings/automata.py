@@ -58,7 +58,7 @@ def grow(
     *,
     reach: int = 1,
     size: int = SIZE,
-    steps: int = 180,
+    steps: int = 130,
     rate: float = 5e-3,
     more: int = 0,
 ):
@@ -66,10 +66,10 @@ def grow(
     model, target = Automaton(reach), ring(size, radius)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     for _ in range(steps):
-        x = seed(4, size)
+        x = seed(2, size)
         for _ in range(calls + int(torch.randint(0, more + 1, ()))):
             x = model(x)
-        loss = F.mse_loss(x[:, :2], target.expand(4, -1, -1, -1))
+        loss = F.mse_loss(x[:, :2], target.expand(2, -1, -1, -1))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -112,7 +112,7 @@ def grown_disc_too_large_for_random_rollouts():
     grow(radius=9, calls=4, more=2)
 
 
-def persist(damaged: int = 0, size: int = 12, calls: int = 8, steps: int = 200):
+def persist(damaged: int = 0, size: int = 12, calls: int = 8, steps: int = 160):
     """Rollouts go on from a pool of earlier ones; the worst of a batch is sown anew."""
     model, target = Automaton(), ring(size, 4)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)

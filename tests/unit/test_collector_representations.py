@@ -98,7 +98,9 @@ def test_targets_and_what_codes_make_of_them(told):
     for step, value in readings(run, "target_similarity/targets/low"):
         asked = seen[step][2][~np.eye(20, dtype=bool)]
         assert value == pytest.approx(np.sort(asked)[19], abs=1e-5)
-    for step, value in readings(run, "target_similarity/targets/correlation"):
+    found = readings(run, "target_similarity/targets/correlation")
+    assert [step for step, _ in found] == [0, 1, 2, 3, 4, 16, 32]
+    for step, value in found:
         u = seen[step][0] / np.linalg.norm(seen[step][0], axis=1, keepdims=True)
         beside = ~np.eye(20, dtype=bool)
         twin = np.corrcoef((u @ u.T)[beside], seen[step][2][beside])[0, 1]

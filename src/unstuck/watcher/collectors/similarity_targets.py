@@ -12,32 +12,39 @@ OUTER = 20  # one in so many of the targets lies below `low`, and as many above 
 class SimilarityTargets(Collector):
     """`target_similarity/<name>/...` of square matrices that `targets` is told.
 
-    With codes of as many rows told in the same step, how far the two agree.
+    With codes of as many rows told before the same backward pass, how far the two agree.
     """
 
     hears = ("targets", "embedding")
-    _codes: tuple[int, int, Tensor | None] = (-1, 0, None)  # step, rows, and a part of them
+    every_step = True  # what was told is forgotten at every backward pass
+    _codes: tuple[int, Tensor] | None = None  # how many were told, and a part of them
+    _asked: tuple[int, str, Tensor] | None = None
 
     def told(self, kind: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> None:
-        step = self.recorder.clock.step
         if kind == "embedding":
             codes = rows(tensors[0])
-            self._codes = (step, 0 if codes is None else tensors[0].shape[0], codes)
-            return
-        asked = tensors[0].detach()
+            self._codes = None if codes is None else (tensors[0].shape[0], codes)
+        else:
+            self._read(names[0], tensors[0].detach())
+        if self._codes is not None and self._asked is not None:
+            count, where, asked = self._asked
+            if count == self._codes[0]:
+                u = unit(self._codes[1])
+                met = off_diagonal(u @ u.T)
+                values = [met.mean(), correlation(met, asked)]
+                self.hold(values, [f"{where}/met", f"{where}/correlation"])
+
+    def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
+        self._codes = self._asked = None
+
+    def _read(self, name: str, asked: Tensor) -> None:
         if asked.ndim != 2 or asked.shape[0] != asked.shape[1] or asked.shape[0] < FEWEST:
             return
         stride = -(-asked.shape[0] // MOST_ROWS)
-        asked = off_diagonal(asked[::stride, ::stride].float())
-        ordered = asked.reshape(-1).sort().values
+        beside = off_diagonal(asked[::stride, ::stride].float())
+        ordered = beside.reshape(-1).sort().values
         outer = ordered.numel() // OUTER
-        where = f"target_similarity/{names[0]}"
+        where = f"target_similarity/{name}"
         values = [ordered.mean(), ordered[outer], ordered[-1 - outer]]
         self.hold(values, [f"{where}/{key}" for key in ("mean", "low", "high")])
-        at, count, codes = self._codes
-        if codes is not None and at == step and count == tensors[0].shape[0]:
-            u = unit(codes)
-            met = off_diagonal(u @ u.T)
-            self.hold([met.mean()], [f"{where}/met"])
-            self.hold([correlation(met, asked)], [f"{where}/correlation"])
-
+        self._asked = asked.shape[0], where, beside
