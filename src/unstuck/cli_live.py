@@ -28,11 +28,11 @@ def serve_command(runs: Path, port: int, open_it: bool, **asked: object) -> None
         server = Server(runs, policy, port)
     except OSError as error:
         raise click.ClickException(f"port {port} cannot be had ({error.strerror})") from None
-    click.echo(f"unstuck: {runs} is shown at {server.url}")
-    click.echo("unstuck: Ctrl-C ends it", err=True)
-    if open_it:
-        webbrowser.open(server.url)
     try:
+        click.echo(f"unstuck: {runs} is shown at {server.url}")
+        click.echo("unstuck: Ctrl-C ends it", err=True)
+        if open_it:
+            webbrowser.open(server.url)
         server.serve_forever()
     except KeyboardInterrupt:
         pass

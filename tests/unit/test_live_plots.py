@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from unstuck.live import pages
 from unstuck.live.compare import compared
 from unstuck.live.heat_map import COLUMNS, LEVELS, NOT_FINITE, ZERO, binned, heat_maps, levels_of
 from unstuck.live.pages import key_of, series_plot
@@ -111,6 +112,13 @@ def test_a_million_readings_are_drawn_small_and_soon_with_their_spike():
     assert len(plot) < 30_000
     heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", plot.split("</desc>")[1])]
     assert min(heights) < 60 < 150 < np.median(heights)
+
+
+def test_layer_ten_is_listed_after_layer_nine():
+    names = [f"activation/net.{i}/std" for i in (10, 9, 1, 100)]
+    run = Run({n: series(n, [1.0]) for n in names})
+    listed = [name for name, _ in pages._series(run)]
+    assert listed == [f"activation/net.{i}/std" for i in (1, 9, 10, 100)]
 
 
 def test_a_comparison_shows_what_both_have_and_where_they_differ():

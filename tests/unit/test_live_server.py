@@ -2,7 +2,10 @@
 
 import http.client
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -262,3 +265,36 @@ def test_a_whole_report_can_be_saved(runs):
         status, headers, text = ask(server, "run/1/report.html")
         assert status == 200 and text.startswith("<!doctype html>")
         assert headers["Content-Disposition"].startswith("attachment")
+
+
+def serve(*words, cwd):
+    """What the command says to bad input: status, standard error."""
+    command = [sys.executable, "-m", "unstuck", "serve", *map(str, words)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS)
+    return done.returncode, done.stderr
+
+
+def test_bad_input_ends_in_one_clear_line(tmp_path):
+    assert serve("nowhere", cwd=tmp_path) == (
+        2, "unstuck: nowhere does not exist; give the folder that runs lie in\n"
+    )  # fmt: skip
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, told = serve(tmp_path, "--port", port, cwd=tmp_path)
+    assert status == 2 and told.startswith(f"unstuck: port {port} cannot be had (")
+
+
+def test_the_host_cannot_be_chosen(tmp_path):
+    status, told = serve(tmp_path, "--host", "0.0.0.0", cwd=tmp_path)
+    assert status == 2 and "No such option" in told
+
+
+def test_ctrl_c_ends_the_server(runs):
+    command = [sys.executable, "-m", "unstuck", "serve", str(runs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline().startswith(b"unstuck: ")
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 0 and process.stderr.read() == b""

@@ -1,6 +1,7 @@
 """The pages of the local server as HTML. Every name from a log is escaped and bounded."""
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 
@@ -131,15 +132,24 @@ def key_of(name: str) -> str:
 
 
 def _series(it: Run) -> list[tuple[str, tuple[str, ...]]]:
-    """name -> (name as shown, in the log, role, unit, count, first, last), by name."""
+    """name -> (name as shown, in the log, role, unit, count, first, last), by name.
+
+    Numbers in names count as numbers: layer 10 comes after layer 9.
+    """
     found = []
-    for name, series in sorted(it.series.items())[:MOST_SERIES]:
+    for name in sorted(it.series, key=_natural)[:MOST_SERIES]:
+        series = it.series[name]
         ends = [number(series.value[i]) for i in (0, -1)] if len(series) else ["", ""]
         logged = clean(story.logged_as(it, name), 60)
         role = clean(it.roles.get(name, ""), 60)
         cells = (clean(name), logged, role, story.unit_of(name), f"{len(series):,}", *ends)
         found.append((name, cells))
     return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Digits by their count first, so that the longer number is the larger one."""
+    return [(len(p) if p.isdigit() else 0, p) for p in re.split(r"(\d+)", name[:500])]
 
 
 def _page(template: str, **told: object) -> str:

@@ -1,5 +1,6 @@
 """The thread that shows a run in the terminal while its script runs."""
 
+import contextlib
 import sys
 import threading
 import time
@@ -46,11 +47,15 @@ class View(threading.Thread):
                 self._region.draw(self._lines())
                 self._ended.wait(EVERY)
         except Exception as error:  # whatever it is, the script goes on
-            self._region.close()  # before what is said
-            sys.stderr.write(f"unstuck: the live view has ended ({error})\n")
+            self._give_back(f"unstuck: the live view has ended ({error})\n")
         finally:
-            self._region.close()
+            self._give_back()
             self._reader.stop(patience=0.5)
+
+    def _give_back(self, message: str = "") -> None:
+        with contextlib.suppress(OSError):  # the terminal may have gone
+            self._region.close()
+            sys.stderr.write(message)
 
     def _lines(self) -> list[str]:
         seconds = time.monotonic() - self._began
