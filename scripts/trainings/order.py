@@ -146,9 +146,13 @@ def game_with_labels_of_one_kind():
         x = IMAGES[rows] + 0.3 * torch.randn(len(rows), 64)
         fake = netG(torch.randn(len(x), 16))
         d_loss = against(netD(x), True) + against(netD(fake.detach()), False)
-        step(optimizerD, d_loss)
+        optimizerD.zero_grad()
+        d_loss.backward()
+        optimizerD.step()
         g_loss = against(netD(fake), True)
-        step(optimizerG, g_loss)
+        optimizerG.zero_grad()
+        g_loss.backward()
+        optimizerG.step()
 
 
 # Balance ---------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 ## What it changes
 `weight/<loss>/<term>`: for a collapsed latent, of the term that fell with it or pulls its codes
 together most, to a twentieth and to nothing; for a dominating term, of that term, so that its
-gradient becomes as long as that of all others together.
+gradient becomes as long as that of all others together; of two terms that oppose each other, of the
+first, to a twentieth and to nothing: a goal has to be given up.
 
 ## What is expected
 A latent keeps its spread over the batch and what depends on it begins to improve; beside a term
@@ -35,12 +36,15 @@ COLLAPSE_FACTORS = ("x0.05", "x0")
 LEAST = 1e-4  # a smaller factor is no weight but an end
 
 
-@remedy("COL004", "LOS001", safety="changes-training")
+@remedy("COL004", "LOS001", "LOS003", safety="changes-training")
 def lower_term_weight(run: Run, finding: Finding) -> Iterator[Treatment]:
-    if finding.code == "LOS001":
+    if finding.code in ("LOS001", "LOS003"):
         loss, _, name = finding.where.partition("/")
         share = run.series.get(f"gradient_share/{loss}/{name}")
-        if share is not None and 0 < (of_all := end_level(share)) <= 1:
+        if finding.code == "LOS003":
+            if share is not None:
+                yield from (_treatment(Term(loss, name, run), f, finding) for f in COLLAPSE_FACTORS)
+        elif share is not None and 0 < (of_all := end_level(share)) <= 1:
             balance = max(LEAST, (1 - of_all) / of_all)
             yield _treatment(Term(loss, name, run), f"x{balance:.1g}", finding)
         return
@@ -55,6 +59,7 @@ def _treatment(term: Term, factor: str, finding: Finding) -> Treatment:
     expected = {
         "COL004": "the latent keeps its spread over the batch, and what depends on it improves",
         "LOS001": "the other terms of the loss begin to fall",
+        "LOS003": "the other term begins to fall; this one is given up in its favour",
     }
     return Treatment(
         name=f"weight of {term.name} in {term.loss} {factor}",

@@ -30,7 +30,7 @@ WANTED = 0.1  # share of the gradient: felt by the weights, yet no rival of the 
 MOST = 1e8  # a larger factor would only amplify rounding errors of float32
 
 
-@remedy("LOS002", "LOS001", safety="changes-training")
+@remedy("LOS002", "LOS001", "ADV002", "ADV003", "LOS004", safety="changes-training")
 def raise_term_weight(run: Run, finding: Finding) -> Iterator[Treatment]:
     loss, _, name = finding.where.partition("/")
     if finding.code == "LOS001":  # the finding names the term that dominates; raise the weakest

@@ -22,6 +22,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("ADV001", safety="advice")
+@remedy("ADV001", "ADV004", safety="advice")
 def regularise_discriminator(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

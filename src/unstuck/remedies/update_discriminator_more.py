@@ -24,6 +24,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("ADV005", safety="advice")
+@remedy("ADV005", "ADV004", safety="advice")
 def update_discriminator_more(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()
