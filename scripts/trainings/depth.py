@@ -32,6 +32,7 @@ def classify(model, optimizer, *, steps=300, scale=1.0):
 def tanh_of_large_weights():
     """Twenty layers in which small differences grow: gradients grow the same on the way back."""
     model = stack(20, nn.Tanh, std=5.0)
+    nn.init.normal_(model[-1].weight, std=0.05)
     classify(model, torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9))
 
 

@@ -7,7 +7,8 @@ and what lies before it gets no gradient to speak of.
 ## How it is detected
 `activation/<model>.<layer>/saturated_fraction`, the share of outputs within a hundredth of the
 range from an end, stays above `SATURATED` to the end of the run, for at least `FOR_STEPS` steps.
-It is a *warning*; where the loss falls below `LEARNS` of its start all the same, an *info*. One
+It is a *warning* where it was so from the start and no loss has fallen below `LEARNS` of its start;
+else an *info*: units that go to their ends while a network learns may well belong there. One
 finding a model, for the layer that went first. Outputs of a model are not looked at.
 
 ## Example
@@ -15,20 +16,24 @@ finding a model, for the layer that went first. Outputs of a model are not looke
 >>> def saturated(shares, end=2.2):
 ...     return Run.of(**{"activation/net.1/saturated_fraction": shares},
 ...                   loss__train=[2.3] * 10 + [end] * 90)
->>> [(f.message, f.severity) for f in saturated_units(saturated([0.3] * 20 + [0.97] * 80))]
-[('97% of the outputs of net.1 have been at the ends of their range since step 20', 'warning')]
->>> [f.severity for f in saturated_units(saturated([0.97] * 100, end=1.3))]
+>>> [(finding.message, finding.severity) for finding in saturated_units(saturated([0.97] * 80))]
+[('97% of the outputs of net.1 have been at the ends of their range since step 0', 'warning')]
+>>> [finding.severity for finding in saturated_units(saturated([0.97] * 100, end=1.3))]
 ['warning']
 
 ## Look-alikes
-Gates and codes of which some are at their ends, a stretch that may still pass, and a network that
-has learned what it was asked, whose units then go where they like:
+Gates and codes of which some are at their ends, a stretch that may still pass, one that did pass,
+units that went there in training, and a network that has learned what it was asked:
 
 >>> saturated_units(saturated([0.8] * 100))
 []
->>> saturated_units(saturated([0.3] * 50 + [0.97] * 50))
+>>> saturated_units(saturated([0.97] * 50))
 []
->>> [f.severity for f in saturated_units(saturated([0.97] * 100, end=0.9))]
+>>> saturated_units(saturated([0.97] * 80 + [0.3] * 20))
+[]
+>>> [finding.severity for finding in saturated_units(saturated([0.3] * 20 + [0.97] * 80))]
+['info']
+>>> [finding.severity for finding in saturated_units(saturated([0.97] * 100, end=0.9))]
 ['info']
 
 ## What to try
@@ -48,7 +53,9 @@ from unstuck.signals.levels import share_left
 from unstuck.signals.names import shown
 from unstuck.signals.spans import last_span_beyond
 
-SATURATED = 0.9  # share of the outputs; healthy hidden layers had up to 0.88, sick 0.93 up (LOG.md)
+SATURATED = (
+    0.9  # share of the outputs; at the start healthy layers had up to 0.6, sick 0.93 up (LOG.md)
+)
 FOR_STEPS = 60  # three looks at the layers, as for dead units
 LEARNS = 0.5  # share of the loss left; layers without a slope left 0.6 or more (LOG.md)
 
@@ -69,6 +76,7 @@ def saturated_units(run: Run) -> Iterator[Finding]:
         if not spans:
             continue
         worst = min(spans, key=lambda layer: spans[layer][0])
+        from_start = spans[worst][0] == layers[worst].step[0]
         others = f", and of {len(spans) - 1} more layers," if len(spans) > 1 else ""
         yield Finding(
             "ACT002",
@@ -78,5 +86,5 @@ def saturated_units(run: Run) -> Iterator[Finding]:
                 f"have been at the ends of their range since step {spans[worst][0]}"
             ),
             evidence=(Evidence(layers[worst], ">", SATURATED, spans[worst]),),
-            severity="info" if learns else "warning",
+            severity="warning" if from_start and not learns else "info",
         )

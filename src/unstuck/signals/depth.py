@@ -11,8 +11,8 @@ from unstuck.signals.align import divided, together
 def first_over_last(layers: Sequence[Series], name: str) -> tuple[Series, float]:
     """Median of the first third of the layers over that of the last, and how ordered they are.
 
-    The order is Kendall's tau between depth and the median of each layer's first readings: 1 where
-    every layer lies above the one before it. Both are empty where fewer than three layers were read
+    The order is Kendall's tau between depth and the first reading of each layer: 1 where every
+    layer lies above the one before it. Both are empty where fewer than three layers were read
     at the same steps.
     """
     if len(layers) < 3:
@@ -22,7 +22,7 @@ def first_over_last(layers: Sequence[Series], name: str) -> tuple[Series, float]
         return Series(name, steps, np.zeros(0)), 0.0
     count = len(values) // 3
     first, last = np.median(values[:count], axis=0), np.median(values[-count:], axis=0)
-    return Series(name, steps, divided(first, last)), tau(np.median(values[:, :5], axis=1))
+    return Series(name, steps, divided(first, last)), tau(values[:, 0])
 
 
 def tau(values: Floats) -> float:
