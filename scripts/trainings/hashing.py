@@ -79,8 +79,8 @@ def hashing(
         a, b = image(x), text(words)
         asked = targets(x, words, y)
         tell("targets", asked)
-        tell("embedding", "image_codes", a)
-        tell("embedding", "text_codes", b)
+        tell("embedding", "image_hash", a)
+        tell("embedding", "text_hash", b)
         tell("pair", "image", a, "text", b)
         within = F.mse_loss(product(a, a), asked) + F.mse_loss(product(b, b), asked)
         between = F.mse_loss(product(a, b), asked)
@@ -177,7 +177,7 @@ def hashed_by_consistency_alone():
     for _ in range(400):
         x = PIXELS[torch.randint(0, TRAIN, (64,))]
         a, b = (image(x + 0.3 * torch.randn_like(x)) for _ in range(2))
-        tell("embedding", "codes", a)
+        tell("embedding", "hash", a)
         step(optimizer, F.mse_loss(a, b) + 0.03 * quantisation(a, b))
 
 
@@ -189,7 +189,7 @@ def hashed_by_consistency_and_balance():
     for _ in range(400):
         x = PIXELS[torch.randint(0, TRAIN, (64,))]
         a, b = (image(x + 0.3 * torch.randn_like(x)) for _ in range(2))
-        tell("embedding", "codes", a)
+        tell("embedding", "hash", a)
         balance = a.mean(0).square().mean()
         apart = (a.T @ a / len(a) - torch.eye(BITS)).square().mean()
         loss = F.mse_loss(a, b) + 0.03 * quantisation(a, b) + balance + 4 * apart

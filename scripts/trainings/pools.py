@@ -2,10 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainings import healthy, sick
-from trainings.digits import IMAGES, LABELS, TRAIN, perceptron
+from trainings.digits import IMAGES, LABELS, TRAIN, convolutions, perceptron
 from trainings.told import tell
 
 HELD = 128
@@ -19,16 +19,17 @@ def mislabelled(share: float) -> tuple[Tensor, Tensor]:
     return IMAGES[:TRAIN], y
 
 
-def destroyed(share: float) -> tuple[Tensor, Tensor]:
-    """Training digits, a share of them overwritten by one and the same grey."""
-    x = IMAGES[:TRAIN].clone()
-    x[torch.rand(TRAIN) < share] = 0.3
-    return x, LABELS[:TRAIN]
-
-
-def mined(x: Tensor, y: Tensor, *, hardest: bool = True, steps: int = 500, rate: float = 3e-3):
+def mined(
+    x: Tensor,
+    y: Tensor,
+    *,
+    hardest: bool = True,
+    model: nn.Module | None = None,
+    steps: int = 500,
+    rate: float = 3e-3,
+):
     """Half of each batch is fresh; the rest is of a pool of the hardest so far, or of any."""
-    model = perceptron()
+    model = model or perceptron()
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     pool, held = torch.randperm(TRAIN)[:HELD], torch.full((HELD,), 2.3)
     for _ in range(steps):
@@ -72,5 +73,10 @@ def mined_mislabelled_digits():
 
 
 @sick("CTX004")
-def mined_destroyed_digits():
-    mined(*destroyed(0.4))
+def mined_mislabelled_digits_by_convolutions():
+    mined(*mislabelled(0.5), model=convolutions(), rate=1e-3, steps=400)
+
+
+@healthy
+def mined_hard_digits_by_convolutions():
+    mined(IMAGES[:TRAIN], LABELS[:TRAIN], model=convolutions(), rate=1e-3, steps=400)

@@ -9,15 +9,17 @@ The largest variance over the batch of any dimension of the posterior's mean,
 `posterior/<x>/spread`, stays below `INACTIVE` to the end, for `LASTING` of the run and `FOR_STEPS`
 steps at least. The prior has variance one. Means of other Gaussians (a policy's, a forecast's) may
 be near constant for good reasons, so without a term named after a divergence in the loss it is an
-*info*.
+*info*; so is it where another posterior of the run says something, as in a ladder of them.
 
 ## Example
 >>> from unstuck import Run, Series
 >>> import numpy as np
->>> def run(spread, since=100, n=400, term="kl", before=0.3):
+>>> def run(spread, since=100, n=400, term="kl", before=0.3, other=None):
 ...     steps = np.arange(0, n, 2)
 ...     value = np.where(steps < since, before, spread)
 ...     names = {"posterior/vae.mu/spread": value, f"term/loss/{term}": 0 * steps + 0.001}
+...     if other:
+...         names["posterior/vae.top.mu/spread"] = 0 * steps + other
 ...     return Run({k: Series(k, steps, v) for k, v in names.items()})
 >>> [finding.message for finding in posterior_collapse(run(0.0002))]
 ['no dimension of vae.mu has varied by more than 0.0002 over the batch since step 100']
@@ -36,6 +38,9 @@ Gaussian of another kind:
 ['error']
 >>> [f.severity for f in posterior_collapse(run(0.0085, term="entropy"))]
 ['info']
+>>> [f.severity for r in (run(0.0002, other=0.9), run(0.0002, other=1e-4))
+...  for f in posterior_collapse(r)]
+['info', 'error', 'error']
 
 ## What to try
 `use-free-bits`, `use-summed-reconstruction`
@@ -68,7 +73,10 @@ DIVERGENCE = ("term/*/*kl*", "term/*/*KL*", "term/*/*diverg*")
     explains=("COL004", "OPT004", "LOS001", "LOS002", "GEN002"),
 )
 def posterior_collapse(run: Run) -> Iterator[Finding]:
-    for spread in map(finite, run.matching("posterior/*/spread")):
+    spreads = [finite(series) for series in run.matching("posterior/*/spread")]
+    told = any(run.matching(pattern) for pattern in DIVERGENCE)
+    silent = all(end_level(series) < INACTIVE for series in spreads)
+    for spread in spreads:
         at_least = max(FOR_STEPS, LASTING * length(spread))
         span = last_span_beyond(spread, "<", INACTIVE, at_least=at_least)
         if span is not None:
@@ -81,5 +89,5 @@ def posterior_collapse(run: Run) -> Iterator[Finding]:
                     f"batch since step {span[0]}"
                 ),
                 evidence=(Evidence(spread, "<", INACTIVE, span),),
-                severity="error" if any(run.matching(p) for p in DIVERGENCE) else "info",
+                severity="error" if told and silent else "info",
             )

@@ -7,19 +7,20 @@ price of 32.
 ## How it is detected
 The share of bits that have one sign for 95 % of the batch, `codes/<x>/constant`, stays above
 `CONSTANT` to the end, for `LASTING` of the run and `FOR_STEPS` steps at least. What counts as codes
-is said at `collapsed-codes`.
+is said at `collapsed-codes`; unless their name speaks of hashing, bits or binary codes, or a term
+of a loss of quantisation, it is an *info*: in a bottleneck a constant sign loses nothing.
 
 ## Example
 >>> from unstuck import Run, Series
 >>> import numpy as np
->>> def run(constant, since=100, n=400, largest=1.0, before=0.0):
+>>> def run(constant, since=100, n=400, largest=1.0, before=0.0, name="image_hash"):
 ...     steps = np.arange(0, n, 2)
 ...     value = np.where(steps < since, before, constant)
 ...     columns = {"constant": value, "largest": 0 * steps + largest}
-...     names = {f"codes/codes/{k}": v for k, v in columns.items()}
+...     names = {f"codes/{name}/{k}": v for k, v in columns.items()}
 ...     return Run({k: Series(k, steps, v) for k, v in names.items()})
 >>> [finding.message for finding in unbalanced_bits(run(0.5))]
-['50% of the bits of codes have had one sign for 95% of all samples since step 100']
+['50% of the bits of image_hash have had one sign for 95% of all samples since step 100']
 
 ## Look-alikes
 Some bits that are rarely set, codes that begin so, a short run, and numbers that are no codes:
@@ -32,6 +33,8 @@ Some bits that are rarely set, codes that begin so, a short run, and numbers tha
 1
 >>> unbalanced_bits(run(0.5, largest=4.0))
 []
+>>> [finding.severity for finding in unbalanced_bits(run(0.5, name="codes"))]
+['info']
 
 ## What to try
 `add-balance-term`
@@ -45,7 +48,7 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
-from unstuck.signals.codes import bounded_codes, lasts_above
+from unstuck.signals.codes import bounded_codes, lasts_above, meant_as_bits
 from unstuck.signals.levels import end_level
 from unstuck.signals.names import shown
 from unstuck.signals.spans import between
@@ -69,4 +72,5 @@ def unbalanced_bits(run: Run) -> Iterator[Finding]:
                     f"of all samples since step {span[0]}"
                 ),
                 evidence=(Evidence(constant, ">", CONSTANT, span),),
+                severity="warning" if meant_as_bits(run, name) else "info",
             )

@@ -1,5 +1,6 @@
 """Binary codes: which were recorded, and whether they lie between -1 and 1."""
 
+import re
 from collections.abc import Iterator
 
 from unstuck.records import Run, Series
@@ -8,6 +9,7 @@ from unstuck.signals.names import where_of
 from unstuck.signals.spans import finite, last_span_beyond, length
 
 BOUND = 1.01  # tanh and sign end at 1, rounding allowed for; other numbers are no codes
+BINARY = re.compile(r"hash|bit|binar", re.IGNORECASE)
 
 
 def bounded_codes(run: Run, statistic: str) -> Iterator[tuple[str, Series]]:
@@ -17,6 +19,14 @@ def bounded_codes(run: Run, statistic: str) -> Iterator[tuple[str, Series]]:
         largest = run.series.get(f"codes/{name}/largest")
         if largest is not None and end_level(largest) <= BOUND:
             yield name, finite(series)
+
+
+def meant_as_bits(run: Run, name: str) -> bool:
+    """Whether codes are to become bits, by their name or by a loss's term of quantisation.
+
+    A bottleneck between -1 and 1 may be called codes, too; its signs mean nothing.
+    """
+    return bool(BINARY.search(name)) or bool(run.matching("term/*/*quant*"))
 
 
 def lasts_above(series: Series, limit: float, steps: float, share: float) -> tuple[int, int] | None:

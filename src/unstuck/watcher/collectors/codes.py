@@ -9,7 +9,7 @@ from unstuck.watcher.collector import Collector
 from unstuck.watcher.rows import off_diagonal, rows
 
 # What the user tells of by such a name, and modules that are called so, put out codes.
-TOLD_NAME = re.compile(r"(.*[._])?(hash|hashes|hashing|codes?|bits?|binary)([._].*)?|b(_.*)?\d*")
+TOLD_NAME = re.compile(r"(.*[._])?(hash|hashes|hashing|codes|bits?|binary)([._].*)?|b(_.*)?\d*")
 MODULE_NAME = re.compile(
     r"(.*_)?(hash|hashing|hasher|binari[sz]er|(hash|binary)_?codes?)(_head|_layer|_fc)?\d*"
 )
