@@ -53,9 +53,7 @@ from unstuck.signals.levels import share_left
 from unstuck.signals.names import shown
 from unstuck.signals.spans import last_span_beyond
 
-SATURATED = (
-    0.9  # share of the outputs; at the start healthy layers had up to 0.6, sick 0.93 up (LOG.md)
-)
+SATURATED = 0.9  # share of the outputs; layers without a slope had 0.93 up (LOG.md)
 FOR_STEPS = 60  # three looks at the layers, as for dead units
 LEARNS = 0.5  # share of the loss left; layers without a slope left 0.6 or more (LOG.md)
 
