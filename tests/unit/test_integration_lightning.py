@@ -230,4 +230,7 @@ def test_a_script_needs_no_change(tmp_path):
     run = unstuck.load(tmp_path / "run")
     wanted = {"loss/loss", "term/loss/data", "weight/loss/decay", "lr/optimizer"}
     assert wanted | {"metric/val/cross_entropy", "orphaned/Classifier"} <= run.series.keys()
+    seen = run.series["metric/val/cross_entropy"].value
+    assert run.series["metric/val/loss"].value == pytest.approx(seen, rel=1e-5)
+    assert len(seen) == 2
     assert run.series["weight/loss/data"].value == pytest.approx(1.0)

@@ -151,6 +151,9 @@ def test_terms_of_a_loss_of_the_scripts_own(tmp_path):
     terms = {name for name in run.series if name.startswith("weight/")}
     assert terms == {"weight/loss/fit", "weight/loss/size"}
     assert run.series["weight/loss/size"].value == pytest.approx(0.1)
+    wanted = [row["eval_loss"] for row in trainer.state.log_history if "eval_loss" in row]
+    assert run.series["metric/val/loss"].value.tolist() == pytest.approx(wanted)
+    assert run.series["metric/val/loss"].step.tolist() == [7, 15]
     assert run.series["loss/loss"].value[0] == pytest.approx(
         run.series["term/loss/fit"].value[0] + 0.1 * run.series["term/loss/size"].value[0]
     )

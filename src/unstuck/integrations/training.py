@@ -10,15 +10,13 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from unstuck import naming
 from unstuck.integrations.sink import Mirror, Sink
 from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
 from unstuck.watcher.session import watch
-from unstuck.words import LOSS, METRIC, SPEED, words_of
+from unstuck.watcher.trainer_logs import logs, series
 
 MOST_SETTINGS = 200
-WATCHED = (naming.LEARNING_RATE, naming.GRADIENT_NORM, naming.STEP_TIME)  # the hooks know better
 
 
 class Training:
@@ -63,6 +61,7 @@ class Training:
             print(f"unstuck: cannot record ({error}); training goes on unwatched", file=sys.stderr)
             return
         self._mine = not self.run.joinable
+        logs.told = True
         if resumed:
             self.run.note({"resumed/step": resumed})
         if self._sink is not None:
@@ -83,6 +82,7 @@ class Training:
         mirror, self._mirror = self._mirror, None
         if run is None:
             return
+        logs.told = False
         atexit.unregister(self._end_of_process)
         if error is not None:
             run.note({"exit/exception": f"{type(error).__name__}: {error}"[:1000]})
@@ -104,28 +104,6 @@ def number(value: object) -> float | None:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-
-
-def series(numbers: Mapping[str, float], split: str = "") -> dict[str, float]:
-    """Metrics by the names of the glossary, in the split given or the one their names say.
-
-    >>> series({"val/acc": 0.5, "eval_loss": 2.0, "lr": 0.1, "epoch": 1.0})
-    {'metric/val/acc': 0.5, 'metric/val/loss': 2.0, 'epoch': 1.0}
-    >>> series({"accuracy": 0.5, "valid_f1": 0.2}, "val")
-    {'metric/val/accuracy': 0.5, 'metric/val/f1': 0.2}
-    """
-    found = {}
-    for key, value in numbers.items():
-        (named,) = naming.named([key]).values()
-        words = set(words_of(key))
-        if named.role == naming.EPOCH:
-            found["epoch"] = value
-        elif named.role == naming.LOSS_SCALE:
-            found[named.name] = value
-        elif named.role not in WATCHED and not (words & SPEED and not words & (LOSS | METRIC)):
-            side = split or ("val" if named.role == naming.VALIDATION else "train")
-            found[f"metric/{side}/{named.name.rsplit('/', 1)[-1]}"] = value
-    return found
 
 
 def settings(recipe: Mapping[str, Any]) -> dict[str, Scalar]:

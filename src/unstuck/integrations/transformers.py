@@ -14,6 +14,7 @@ from transformers import TrainerCallback  # type: ignore[import-not-found, unuse
 
 from unstuck.integrations.sink import Sink
 from unstuck.integrations.training import Training
+from unstuck.watcher.trainer_logs import SUMMARY
 
 ASKED = (  # of the arguments, what a diagnosis or a treatment can make use of
     *("learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps"),
@@ -21,7 +22,6 @@ ASKED = (  # of the arguments, what a diagnosis or a treatment can make use of
     *("max_steps", "adam_beta1", "adam_beta2", "adam_epsilon", "fp16", "bf16", "seed"),
     *("gradient_checkpointing", "label_smoothing_factor", "torch_compile"),
 )
-SUMMARY = "train_runtime"  # stands in the last log, with means over the whole training
 
 
 class WatchCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
