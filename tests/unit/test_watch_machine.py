@@ -53,7 +53,7 @@ def watched(tmp_path, body):
 
 
 def test_waiting_for_a_slow_loader_is_most_of_the_time(tmp_path):
-    loader = DataLoader(Slow(0.02, 240), 4)
+    loader = DataLoader(Slow(0.02, 160), 4)
     run = watched(tmp_path, lambda: train(network(), loader))
     assert np.median(run.series["wait/data"].value) > 0.5
     assert np.median(run.series["wait/before_forward"].value) > 0.4

@@ -25,7 +25,7 @@ below `USED`: it is an *info*, and nothing at all below `TINY`.
 ['warning']
 >>> [f.severity for f in low_utilisation(run(0.03, 0.8e8))]
 ['info']
->>> [f.severity for f in low_utilisation(run(0.03, 1.2e7))]
+>>> [f.severity for f in low_utilisation(run(0.03, 4e7))]
 ['info']
 
 ## Look-alikes
@@ -33,7 +33,7 @@ Ordinary training (0.1 to 0.5 of the rate of large products is usual), and a tin
 
 >>> list(low_utilisation(run(0.18)))
 []
->>> list(low_utilisation(run(0.03, 0.8e7)))
+>>> list(low_utilisation(run(0.03, 2.5e7)))
 []
 
 ## What to try
@@ -54,9 +54,9 @@ from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series, Severity
 from unstuck.signals.levels import median
 
-USED = 0.05  # of the attainable rate; healthy runs of models worth it had 0.1 or more (LOG.md)
+USED = 0.05  # of the attainable rate; healthy runs worth it had 0.5, sick ones 0.02 at most (LOG.md)
 WORTH = 1e-3  # seconds of arithmetic a step: below, starting the operations takes longer
-TINY = 1e-4  # seconds of arithmetic a step: nobody trains such a model for its speed
+TINY = 3e-4  # seconds of arithmetic a step: nobody trains such a model for its speed
 
 
 @detector("SYS004", needs=("seconds/*",), needs_facts=("flops/step", "flops/attainable"))
