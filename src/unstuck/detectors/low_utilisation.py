@@ -54,7 +54,7 @@ from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series, Severity
 from unstuck.signals.levels import median
 
-USED = 0.05  # of the attainable rate; healthy runs worth it had 0.5, sick ones 0.02 at most (LOG.md)
+USED = 0.05  # of the attainable rate; healthy runs had 0.5, sick ones 0.02 at most (LOG.md)
 WORTH = 1e-3  # seconds of arithmetic a step: below, starting the operations takes longer
 TINY = 3e-4  # seconds of arithmetic a step: nobody trains such a model for its speed
 
