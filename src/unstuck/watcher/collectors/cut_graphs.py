@@ -90,7 +90,7 @@ class CutGraphs(Collector):
 
 
 def cut_off(calls: list[Call], held: set[int]) -> tuple[set[int], str]:
-    """Parameters in front of the last cut that have no gradient, and where it is."""
+    """Parameters in front of a cut that have no gradient, and where the last cut is."""
     before: set[int] = set()
     waiting: set[int] = set()
     last: Call | None = None
@@ -102,7 +102,7 @@ def cut_off(calls: list[Call], held: set[int]) -> tuple[set[int], str]:
             last = call
         elif last is not None and any(p.grad is not None for p in call.own):
             source = call.source or (last.name if call.whole == last.whole else "")
-            if source and (call.source or call.unrelated):
+            if source and (call.source or call.unrelated) and waiting - before:
                 before |= waiting
                 place = f"{source} -> {call.name}"
     return before, place
