@@ -202,13 +202,14 @@ def every_one_against_every_one():
 
 
 @healthy
-def centres_against_samples():
-    """The nearest of eight centres to every sample: a prediction meets every target on purpose."""
-    centres = nn.Parameter(torch.randn(16))
-    optimizer = torch.optim.Adam([centres], lr=0.02)
+def every_prediction_against_every_target():
+    """A matching: each of sixteen predictions goes with the target it is nearest to."""
+    centres = nn.Linear(1, 16, bias=False)
+    optimizer = adam(centres, 0.02)
     for chosen in drawn(16, 300):
-        distance = (centres.unsqueeze(1) - INK_STANDARD[chosen]) ** 2
-        step(optimizer, distance.amin(0).mean() + 1e-3 * distance.mean())
+        found = centres(torch.ones(1, 1))[0]
+        distance = (found.unsqueeze(1) - INK_STANDARD[chosen].clamp(-2, 2)) ** 2
+        step(optimizer, distance.mean() + 0.1 * distance.amin(0).mean())
 
 
 @healthy
@@ -272,7 +273,11 @@ def softplus_for_positive_targets():
 @healthy
 def relu_for_counts():
     """How many pixels are black: many a zero, and none below."""
-    regress(nn.ReLU(), (IMAGES > 0.95).sum(1).float(), rate=1e-3, steps=500)
+    model = nn.Sequential(*ink_model(), nn.ReLU())
+    nn.init.constant_(model[2].bias, 3.0)  # about the mean, so that the unit is alive
+    optimizer, counts = adam(model), (IMAGES > 0.95).sum(1).float()
+    for chosen in drawn(32, 500):
+        step(optimizer, F.mse_loss(model(IMAGES[chosen]).squeeze(1), counts[chosen]))
 
 
 @healthy
