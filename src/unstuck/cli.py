@@ -121,15 +121,16 @@ def trial_command(spec: Path, out: Path | None, workers: int | None) -> None:
 
 
 def _script_name(script: tuple[str, ...]) -> str:
+    from unstuck.watcher import launch
+
     if not script:
         raise click.UsageError("give a script: unstuck run train.py ARGS...")
     if script[0] == "-m":
         if len(script) < 2:
             raise click.UsageError("-m needs a module: unstuck run -m package.train ARGS...")
-        return script[1].rsplit(".", 1)[-1]
-    if not Path(script[0]).is_file():
+    elif not Path(launch.program_file(script[0])).is_file():
         raise click.ClickException(f"there is no script {script[0]}")
-    return Path(script[0]).stem
+    return launch.name_of(script)
 
 
 def _pairs(changes: tuple[str, ...]) -> dict[str, Scalar]:

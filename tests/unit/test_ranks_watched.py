@@ -140,11 +140,13 @@ def test_the_ranks_of_a_loop_are_one_run(name, loops):
 
 def test_an_unchanged_script_under_torchrun_is_one_run_with_data_workers_left_out(tmp_path):
     name = script(tmp_path, LAUNCHED)
-    done = command("-m", "unstuck", "run", *TORCHRUN, free_port(), name, "--workers", cwd=tmp_path)
+    words = ("torchrun", *TORCHRUN[2:], free_port(), name, "--workers")
+    done = command("-m", "unstuck", "run", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     printed = sorted(line for line in done.stdout.splitlines() if line.startswith("trained"))
     assert printed == ["trained 0 None None", "trained 1 None None"]
     (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("train-")
     assert sorted(p.name for p in folder.iterdir()) == ["rank-1", "run.sqlite"]
     run = unstuck.load(folder)
     assert len(run.series["loss/loss"]) == len(run.series["rank/1/loss/loss"]) == 20

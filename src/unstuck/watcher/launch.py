@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,17 @@ from unstuck.watcher.ranks import rank_here, shared_directory
 
 INJECTED = Path(__file__).parent / "inject"
 RECORD = "UNSTUCK_RECORD"  # a JSON object for the child: directory, name, recipe, changes ...
+LAUNCHERS = (  # programs and modules that train nothing and start the processes that do
+    "torchrun",
+    "accelerate",
+    "deepspeed",
+    "torch.distributed.run",
+    "torch.distributed.launch",
+    "accelerate.commands.launch",
+    "accelerate.commands.accelerate_cli",
+    "deepspeed.launcher.runner",
+    "deepspeed.launcher.launch",
+)
 
 
 def environment(
@@ -39,6 +51,7 @@ def environment(
         "latents": list(latents),
         "everything": everything,
         "budget": budget,
+        "launchers": list(LAUNCHERS),
     }
     return {**os.environ, **injection(json.dumps(asked))}
 
@@ -108,5 +121,23 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def python_command(arguments: Sequence[str]) -> list[str]:
-    """`train.py --lr 1` or `-m package.train --lr 1` under this interpreter."""
-    return [sys.executable, *arguments]
+    """`train.py --lr 1`, `-m package.train` or `torchrun train.py` under this interpreter."""
+    return [sys.executable, str(program_file(arguments[0])), *arguments[1:]]
+
+
+def program_file(word: str) -> str | Path:
+    """A launcher's file beside this interpreter or on the path; any other word is what it says."""
+    if word not in LAUNCHERS or Path(word).is_file():
+        return word
+    beside = Path(sys.executable).parent / word
+    return beside if beside.is_file() else shutil.which(word) or word
+
+
+def name_of(script: Sequence[str]) -> str:
+    """What a command line trains: the script or module, of a launcher the one it starts."""
+    first = script[1] if script[0] == "-m" else script[0]
+    if first in LAUNCHERS:
+        started = next((w for w in script[1:] if w.endswith(".py")), "")
+        if started:
+            return Path(started).stem
+    return first.rsplit(".", 1)[-1] if script[0] == "-m" else Path(first).stem

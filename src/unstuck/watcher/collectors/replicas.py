@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from unstuck.watcher.collector import Collector, Watched
 from unstuck.watcher.ranks import process_group
+from unstuck.watcher.schedule import looks_at_layers
 
 PROJECTIONS = 8  # the distance they give is within some 25 % of the true one
 WIDTH = 1024  # numbers of a parameter are added up in so many places before they are projected
@@ -21,7 +22,12 @@ MOST_TENSORS = 2000
 
 
 class Replicas(Collector):
-    """Random projections of the parameters of every model, the same ones on every rank."""
+    """Random projections of the parameters of every model, the same ones on every rank.
+
+    Taken at the steps of the fixed schedule: what a rank can afford is no other rank's measure.
+    """
+
+    every_step = True
 
     def __init__(self, watched: Watched) -> None:
         super().__init__(watched)
@@ -31,10 +37,13 @@ class Replicas(Collector):
         self._shapes: dict[str, int] = {}
 
     def before_step(self, name: str, optimizer: Optimizer) -> None:
-        group, step = process_group(), self.recorder.clock.step
-        if group is None or step == self._step:
+        step = self.recorder.clock.step
+        if step == self._step or not looks_at_layers(step):
             return
         self._step = step
+        group = process_group()
+        if group is None:
+            return
         if not self._joined:
             self._joined = True
             self._note(group)
