@@ -11,6 +11,7 @@ import click
 
 from unstuck import catalog
 from unstuck.cli_case import case_group
+from unstuck.cli_export import export_command
 from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
 from unstuck.cli_options import ScriptCommand, report_options, show, status_of
@@ -144,6 +145,7 @@ def _pairs(changes: tuple[str, ...]) -> dict[str, Scalar]:
 
 
 for command in (
+    export_command,
     diagnose_command,
     series_command,
     sources_command,
