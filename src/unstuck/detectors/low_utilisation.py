@@ -19,21 +19,21 @@ below `USED`: it is an *info*, and nothing at all below `TINY`.
 >>> [(f.message, f.severity) for f in low_utilisation(run(0.5))]
 [('a step takes 0.5 s, its arithmetic 0.01 s at the attainable rate: 2.0% of the machine is used',
 'warning')]
->>> [f.severity for f in low_utilisation(run(0.25))]
+>>> [f.severity for f in low_utilisation(run(0.4))]
 ['warning']
->>> [f.severity for f in low_utilisation(run(0.03, 1.2e8))]
+>>> [f.severity for f in low_utilisation(run(0.06, 1.2e8))]
 ['warning']
->>> [f.severity for f in low_utilisation(run(0.03, 0.8e8))]
+>>> [f.severity for f in low_utilisation(run(0.06, 0.8e8))]
 ['info']
->>> [f.severity for f in low_utilisation(run(0.03, 4e7))]
+>>> [f.severity for f in low_utilisation(run(0.06, 4e7))]
 ['info']
 
 ## Look-alikes
-Ordinary training (0.1 to 0.5 of the rate of large products is usual), and a tiny model:
+Ordinary training (0.05 to 0.5 of the rate of large products is usual), and a tiny model:
 
->>> list(low_utilisation(run(0.18)))
+>>> list(low_utilisation(run(0.28)))
 []
->>> list(low_utilisation(run(0.03, 2.5e7)))
+>>> list(low_utilisation(run(0.06, 2.5e7)))
 []
 
 ## What to try
@@ -54,7 +54,7 @@ from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series, Severity
 from unstuck.signals.levels import median
 
-USED = 0.05  # of the attainable rate; healthy runs had 0.5, sick ones 0.02 at most (LOG.md)
+USED = 0.03  # of the attainable rate; healthy runs had 0.06 or more, sick ones 0.02 (LOG.md)
 WORTH = 1e-3  # seconds of arithmetic a step: below, starting the operations takes longer
 TINY = 3e-4  # seconds of arithmetic a step: nobody trains such a model for its speed
 

@@ -57,7 +57,7 @@ from unstuck.signals.levels import median
 from unstuck.signals.spans import last_span_beyond
 from unstuck.signals.windows import FEW, in_windows
 
-SHARE = 0.3  # of the time; healthy loaders took 0.01 to 0.19 of it, sick ones 0.6 to 0.9 (LOG.md)
+SHARE = 0.3  # of the time; healthy loaders took 0.08 of it at most, sick ones 0.9 (LOG.md)
 SLOW = 0.01  # seconds a step: at 100 steps a second a run is rarely long enough to matter
 LASTING = 0.5  # of the run: what is slow at the start only is the reading of cold files
 

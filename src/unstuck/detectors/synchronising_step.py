@@ -54,7 +54,7 @@ from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.levels import median
 
-SHARE = 0.3  # of a step; healthy loops took 0.09 at most, loops over samples 0.45 or more (LOG.md)
+SHARE = 0.3  # of a step; healthy loops took 0.01 at most, loops over samples 0.8 or more (LOG.md)
 
 
 @detector("SYS002", needs=("seconds/readouts", "seconds/step"), explains=("SYS004",))
