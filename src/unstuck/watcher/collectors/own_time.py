@@ -37,6 +37,8 @@ class OwnTime(Collector):
         self._applies: bool | None = None
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
+        if self._applies is False:
+            return
         if self.recorder.clock.step != self._step:
             self._step_over()
         if self._since is not None:
