@@ -40,7 +40,7 @@ def tanh_of_large_weights():
 def fifty_normalised_layers():
     """Batch normalisation without a way around: each layer multiplies the gradient."""
     model = stack(50, nn.ReLU, std=None, width=32, norm=True)
-    classify(model, torch.optim.SGD(model.parameters(), lr=1e-2), steps=250)
+    classify(model, torch.optim.SGD(model.parameters(), lr=1e-3), steps=100)
 
 
 @healthy

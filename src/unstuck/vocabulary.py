@@ -366,7 +366,8 @@ SERIES = (
         "activation/*/saturated_fraction",
         "1",
         "share of a hidden sigmoid's or tanh's outputs within a hundredth of its range from an "
-        "end, where its slope is below 4 % of the steepest",
+        "end, where its slope is below 4 % of the steepest; of a function that is no module, under "
+        "the name of the layer that is fed with it",
         "watch, sampled",
     ),
     Entry(
@@ -508,7 +509,7 @@ SERIES = (
         "1",
         "factor by which mixed precision multiplies the loss before the backward pass: "
         "loss_scale/<scaler>",
-        "logs, unstuck.log",
+        "watch, every step; logs",
     ),
     Entry("epoch", "1", "passes over the training data so far", "logs, unstuck.log"),
     Entry("other/*", "", "a column of a log that no detector reads", "logs"),
@@ -585,6 +586,7 @@ FACTS = (
         "watch",
     ),
     Entry("cut_off/*/at", "", "between which layers the graph was cut", "watch"),
+    Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
     Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
     Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),

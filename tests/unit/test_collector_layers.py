@@ -16,6 +16,7 @@ class Net(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Linear(10, 16), nn.Sigmoid())
         self.left, self.right = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.last = nn.Linear(16, 16)
         self.block, self.gate = nn.Linear(16, 16), nn.Parameter(torch.tensor(0.01))
         self.head, self.unused = nn.Linear(16, 3), nn.Linear(16, 2)
         self.cut, self.seen = cut, seen
@@ -27,9 +28,11 @@ class Net(nn.Module):
             h = self.cut(h)
         left, right = self.left(h), self.right(h)
         both = F.relu(left + right)
-        inner = torch.tanh(self.block(both))
+        inner = self.last(torch.tanh(self.block(both)))
         if self.seen is not None:
-            self.seen.append([t.detach() for t in (h, left, right, left + right, inner)])
+            self.seen.append(
+                [t.detach() for t in (h, left, right, left + right, torch.tanh(self.block(both)))]
+            )
         return self.head(both + self.gate * inner)
 
 
@@ -67,8 +70,8 @@ CUTS = {
 @pytest.mark.parametrize("name", CUTS)
 def test_layers_in_front_of_a_cut_are_counted(name, tmp_path):
     run = watched(lambda: train(Net(CUTS[name])), tmp_path)
-    # stem and unused, two tensors each, of thirteen
-    assert run.series["cut_off/optimizer"].value.tolist() == pytest.approx([4 / 13] * 5)
+    # stem and unused, two tensors each, of fifteen
+    assert run.series["cut_off/optimizer"].value.tolist() == pytest.approx([4 / 15] * 5)
     place = run.facts["cut_off/optimizer/at"]
     assert place.endswith(" -> model.left")
     assert place.startswith("model.unused" if name == "new" else "model.stem.1")
@@ -165,7 +168,7 @@ def test_hidden_layers_at_their_ends_are_told_and_outputs_are_not(tmp_path):
         assert at(run, "activation/model.stem.1/saturated_fraction", step) == pytest.approx(share)
     inner = seen[0][-1]
     share = float((inner.abs() > 0.98).float().mean())
-    assert at(run, "activation/model/saturated_fraction", 0) == pytest.approx(share)
+    assert at(run, "activation/model.last/saturated_fraction", 0) == pytest.approx(share)
 
 
 def loop(kind):

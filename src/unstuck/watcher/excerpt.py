@@ -1,5 +1,6 @@
 """A few numbers that stand for a large tensor, without a copy of the rest."""
 
+import torch
 from torch import Tensor
 
 from unstuck.watcher.statistics import dense
@@ -12,6 +13,7 @@ def excerpt(tensor: Tensor, most: int) -> Tensor:
     rows are left out first, so that it need not be copied.
     """
     x = dense(tensor.detach())
+    x = torch.view_as_real(x) if x.is_complex() else x
     if x.ndim > 1 and x.numel() > most and not x.is_contiguous():
         x = x[:: -(-x.numel() // most)]
     flat = x.reshape(-1)
