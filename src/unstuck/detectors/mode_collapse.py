@@ -8,9 +8,10 @@ like those of a balanced game; of the data, all but a few kinds are lost.
 The distance of a made sample to the nearest other one of its batch, over the same of the samples
 the discriminator is shown as real (`generated/<judge>/nearest`, `real/<judge>/nearest`), falls
 below `COPIES` and to less than `FELL` of its start, in medians over tenths of the run, and stays
-there for the last `LASTING`. A generator that begins with one grey image for all is young, not
-collapsed: it never fell. Noise that is added before the discriminator hides a collapse; hand the
-samples to `run.generated(x)`, which are then compared with their own start.
+there for the last `LASTING`; below `COPIED` at the end it is an *error*. A generator that begins
+with one grey image for all is young, not collapsed: it never fell. Noise that is added before the
+discriminator hides a collapse; hand the samples to `run.generated(x)`, which are then compared with
+their own start.
 
 ## Example
 >>> from unstuck import Run
@@ -22,6 +23,8 @@ samples to `run.generated(x)`, which are then compared with their own start.
 ['samples for netD lie 0.1% as far apart as real ones since step 59; at the start it was 8%']
 >>> [len(mode_collapse(r)) for r in (run(0.018), run(0.018, start=0.065), run(since=60))]
 [1, 1, 1]
+>>> [f.severity for r in (run(0.0017), run(0.0025)) for f in mode_collapse(r)]
+['error', 'warning']
 >>> def told(end):
 ...     return Run.of(generated__fake__nearest=[0.1] * 50 + [end] * 50)
 >>> [finding.where for finding in mode_collapse(told(0.001))]
@@ -59,6 +62,7 @@ from unstuck.signals.spans import finite, last_span_beyond, length
 from unstuck.signals.windows import FEW, in_windows
 
 COPIES = 0.02  # of the distance of real ones; games that went on had 0.056 or more (LOG.md)
+COPIED = 0.002  # of it; collapsed games came to 1e-4 and less, one whose judge slept to 0.008
 FELL = 0.3  # of the start; a generator that never moved rose from 0.014 of the distance (LOG.md)
 LASTING = 0.25  # share of the run; a hop from mode to mode was over sooner (LOG.md)
 
@@ -67,7 +71,7 @@ LASTING = 0.25  # share of the run; a hop from mode to mode was over sooner (LOG
     "ADV004",
     needs=("generated/*/nearest",),
     sharpened_by=("real/*/nearest",),
-    explains=("ADV001", "ADV005", "OPT003", "OPT004", "OPT005"),
+    explains=("ADV001", "OPT003", "OPT004", "OPT005"),
 )
 def mode_collapse(run: Run) -> Iterator[Finding]:
     for made in run.matching("generated/*/nearest"):
@@ -91,6 +95,7 @@ def mode_collapse(run: Run) -> Iterator[Finding]:
                 f"{against} since step {span[0]}; at the start it was {start:.0%}"
             ),
             evidence=(Evidence(calm, "<", limit, span),),
+            severity="error" if end_level(apart) < COPIED else "warning",
         )
 
 

@@ -75,8 +75,8 @@ class GeneratedSamples(Collector):
                     self._compare(model, calls)
 
     def after_step(self, name: str, optimizer: Any) -> None:
-        if len(self.watched.optimizers.all()) < 2:
-            self._calls.clear()
+        if self.recorder.clock.step > 0 and len(self.watched.optimizers.all()) < 2:
+            self._calls.clear()  # no game: nothing is held from step to step
 
     def _compare(self, model: str, calls: Calls) -> None:
         assert calls.made is not None
