@@ -7,7 +7,8 @@ keys cannot learn where to look, and what is looked at is as it was drawn at the
 ## How it is detected
 `attention/<model>.<layer>/entropy`, over that of looking at all permitted keys alike, stays below
 `SHARP` to the end in more than `MOST` of a model's attention layers, for `LASTING` of the run and
-`FOR_STEPS` steps at least, and no loss has fallen below `LEARNT` of its start.
+`FOR_STEPS` steps at least, and no loss has fallen below `LEARNT` of its start. Maps that became so
+later are an *info*: steps that are too large do it, too.
 
 ## Example
 >>> from unstuck import Run, Series
@@ -19,7 +20,7 @@ keys cannot learn where to look, and what is looked at is as it was drawn at the
 ...     names["loss/loss"] = np.where(steps < 20, 2.9, loss)
 ...     return Run({k: Series(k, steps, v) for k, v in names.items()})
 >>> [finding.message for finding in collapsed_attention(run(0.0004, 0.0, 0.3))]
-['2 of 3 attention layers of net have looked at one key each since step 0; 90% of the loss is left']
+['2 of 3 attention layers of net have looked at one key each since step 0; loss 0.9 of its start']
 
 ## Look-alikes
 Sharp maps that are right (a copy needs them), one sharp layer among others, maps that are only
@@ -35,8 +36,8 @@ narrow, uniform ones, a loss that has come halfway, and a run that has just begu
 []
 >>> len(collapsed_attention(run(0.0, loss=1.8)) + collapsed_attention(run(0.0, since=200, n=600)))
 2
->>> len(collapsed_attention(run(0.008)))
-1
+>>> [f.severity for r in (run(0.008), run(0.0, since=40)) for f in collapsed_attention(r)]
+['warning', 'info']
 
 ## What to try
 `rescale-attention-scores`, `rescale-initialisation`
@@ -81,13 +82,15 @@ def collapsed_attention(run: Run) -> Iterator[Finding]:
             if span is not None:
                 sharp.append(Evidence(entropy, "<", SHARP, span))
         if len(sharp) > MOST * len(layers):
+            drawn = all(e.span[0] == e.series.step[0] for e in sharp)
             yield Finding(
                 "ATT001",
                 where=model,
                 message=(
                     f"{len(sharp)} of {len(layers)} attention layers of {shown(model, 20)} have "
                     f"looked at one key each since step {max(e.span[0] for e in sharp)}; "
-                    f"{100 * left:.0f}% of the loss is left"
+                    f"loss {left:.2g} of its start"
                 ),
                 evidence=tuple(sharp),
+                severity="warning" if drawn else "info",
             )

@@ -9,6 +9,8 @@ The mean cosine between the tokens of a sample where a block ends,
 `tokens/<model>.<block>/similarity`, stays above `ALIKE` to the end, for `LASTING` of the run and
 `FOR_STEPS` steps at least, though the tokens that entered the first block (`<block>.input`) are
 below `DISTINCT`; and no loss has fallen below `LEARNT` of its start. The first such block is named.
+Depth does it from the first step on; tokens that came together later are an *info*, for steps too
+large or other illnesses of training do that.
 
 ## Example
 >>> from unstuck import Run, Series
@@ -21,8 +23,8 @@ below `DISTINCT`; and no loss has fallen below `LEARNT` of its start. The first 
 ...     names["loss/loss"] = np.where(steps < 20, 2.9, loss)
 ...     return Run({k: Series(k, steps, v) for k, v in names.items()})
 >>> [finding.message for finding in oversmoothed_tokens(run(0.7, 0.998, 1.0))]
-['tokens of net.block1 have had a mean cosine of 0.998 since step 0 (0.05 at first); 93% of the
-loss is left']
+['tokens of net.block1 have had a mean cosine of 0.998 since step 0 (0.05 at first); loss
+0.93 of its start']
 
 ## Look-alikes
 Tokens that come together because their mean is all that is asked for, tokens that were alike
@@ -36,8 +38,8 @@ before, those that share a direction only, a loss that has come halfway, and a r
 []
 >>> len(oversmoothed_tokens(run(0.998, loss=1.8)) + oversmoothed_tokens(run(0.998, first=0.7)))
 2
->>> len(oversmoothed_tokens(run(0.998, since=200, n=600)))
-1
+>>> [finding.severity for finding in oversmoothed_tokens(run(0.998, since=200, n=600))]
+['info']
 
 ## What to try
 `add-residual-connections`
@@ -77,19 +79,22 @@ def oversmoothed_tokens(run: Run) -> Iterator[Finding]:
         entering = [median(s) for name, s in blocks.items() if name.endswith(".input")]
         if not entering or not entering[0] < DISTINCT:
             continue
-        for name, alike in blocks.items():
-            series = finite(alike)
-            span = lasts_above(series, ALIKE, FOR_STEPS, LASTING)
-            if span is not None and not name.endswith(".input"):
-                level = end_level(between(series, *span))
-                yield Finding(
-                    "ATT002",
-                    where=name,
-                    message=(
-                        f"tokens of {shown(name, 20)} have had a mean cosine of {level:.3g} since "
-                        f"step {span[0]} ({entering[0]:.1g} at first); {100 * left:.0f}% of the "
-                        f"loss is left"
-                    ),
-                    evidence=(Evidence(series, ">", ALIKE, span),),
-                )
-                break
+        found = [
+            (name, series, span)
+            for name, series in ((n, finite(s)) for n, s in blocks.items())
+            if not name.endswith(".input")
+            and (span := lasts_above(series, ALIKE, FOR_STEPS, LASTING)) is not None
+        ]
+        found.sort(key=lambda block: block[2][0] != block[1].step[0])  # from the start on: first
+        for name, series, span in found[:1]:
+            level = end_level(between(series, *span))
+            yield Finding(
+                "ATT002",
+                where=name,
+                message=(
+                    f"tokens of {shown(name, 20)} have had a mean cosine of {level:.3g} since "
+                    f"step {span[0]} ({entering[0]:.1g} at first); loss {left:.2g} of its start"
+                ),
+                evidence=(Evidence(series, ">", ALIKE, span),),
+                severity="warning" if span[0] == series.step[0] else "info",
+            )
