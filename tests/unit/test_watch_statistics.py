@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -244,3 +245,24 @@ def test_schedule_is_dense_first_and_thins_without_end():
     assert looks[:5] == [0, 1, 2, 3, 4]
     assert len(looks) < 2400
     assert all(looks_at_layers(s) for s in range(200_000) if looks_at_terms(s))
+
+
+def test_the_scale_of_mixed_precision_is_read_and_a_step_left_out_is_a_step(tmp_path):
+    scales = []
+
+    def loop():
+        model = nn.Linear(4, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+        for step in range(6):
+            loss = model(torch.randn(8, 4)).square().mean() * (torch.inf if step == 3 else 1.0)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            scales.append(scaler.get_scale())
+
+    run = watched(loop, tmp_path)
+    assert run.series["loss_scale/scaler"].value.tolist() == scales == [1024.0] * 3 + [512.0] * 3
+    assert run.series["loss/loss"].step.tolist() == list(range(6))
+    assert np.isinf(run.series["loss/loss"].value).tolist() == [False] * 3 + [True] + [False] * 2

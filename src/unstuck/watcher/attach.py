@@ -35,6 +35,7 @@ from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import caller, clean
 from unstuck.watcher.optimizers import Optimizers
 from unstuck.watcher.recorder import Recorder
+from unstuck.watcher.scalers import Scalers
 from unstuck.watcher.store import Store
 
 
@@ -74,6 +75,7 @@ class Watcher:
         self._losses = Losses(
             self._recorder, self._watched, self._modules, self._optimizers, wanted
         )
+        self._scalers = Scalers(self._recorder, self._optimizers.left_out, self._if_mine)
         self._functions = Functions(self._mine)
         self._evaluation = Evaluation(self._recorder, self._modules.models.values, self._functions)
         self._process, self._thread = os.getpid(), threading.get_ident()
@@ -137,6 +139,8 @@ class Watcher:
         ]
         Tensor.backward = self._watching_backward()  # type: ignore[method-assign]
         torch.compile = self._watching_compile()
+        self._losses.tensor_hooks.start()
+        self._scalers.start()
         self._evaluation.start()
         self._listen(True)
         atexit.register(self.close)
@@ -168,6 +172,8 @@ class Watcher:
         self._handles = []
         Tensor.backward = self._backward  # type: ignore[method-assign]
         torch.compile = self._compile
+        self._losses.tensor_hooks.stop()
+        self._scalers.stop()
         self._listen(False)
         self._evaluation.stop()
 

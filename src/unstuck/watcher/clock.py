@@ -14,16 +14,16 @@ class Clock:
     """Counts steps from 0. `backward` and `stepped` tell whether a new step has begun."""
 
     step: int = 0
-    _updates: int = 0
+    updates: int = 0  # steps of optimizers
     _seen: dict[str, int] = field(default_factory=dict)
     _stepped: set[int] = field(default_factory=set)
 
     def backward(self, loss: str) -> bool:
         """Note a backward pass of a loss; True where it opens a new step."""
-        new = loss in self._seen and self._updates > self._seen[loss]
+        new = loss in self._seen and self.updates > self._seen[loss]
         if new:
             self._advance()
-        self._seen[loss] = self._updates
+        self._seen[loss] = self.updates
         return new
 
     def stepped(self, optimizer: int) -> bool:
@@ -32,7 +32,7 @@ class Clock:
         if new:
             self._advance()
         self._stepped.add(optimizer)
-        self._updates += 1
+        self.updates += 1
         return new
 
     def _advance(self) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from unstuck.watcher.changes import Change
 from unstuck.watcher.collector import Watched
+from unstuck.watcher.extra_pass import TensorHooks, hooked, undisturbed
 from unstuck.watcher.live import reweighted
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, clean
@@ -41,6 +42,9 @@ class Losses:
                 _, loss, term = name.split("/")
                 self._changes.setdefault(loss, {})[term] = change
         self._sites: dict[tuple[CodeType, int], str] = {}
+        self.tensor_hooks = TensorHooks()
+        self._hooks_on_tensors = False  # the user has put some on the running step's graph
+        self._one_pass_only: set[str] = set()  # losses whose graph fails in an extra pass
         self._is_root: dict[str, bool] = {}  # loss -> what backward is called on is the loss
 
     def before_backward(self, root: Tensor, frame: FrameType) -> tuple[Tensor, str]:
@@ -50,6 +54,7 @@ class Losses:
         if clock.backward(name):
             self._recorder.new_step()
         self._optimizers.backward(name)
+        self._hooks_on_tensors = self.tensor_hooks.take()
         closely = self._recorder.schedule.layers
         if closely or self._modules.listening:
             self._modules.commit(closely)
@@ -57,7 +62,11 @@ class Losses:
         changed = self._changes.get(name) if self._changes else None
         loss = root
         if closely or changed or not self._is_root.get(name, False):
-            terms = discover(root, name, named_scalars(frame))
+            scalars = named_scalars(frame)
+            if self._hooks_on_tensors:  # they would see the terms' weights being asked for
+                for key in [key for key, (called, _) in scalars.items() if called != name]:
+                    del scalars[key]
+            terms = discover(root, name, scalars)
             self._is_root[name] = terms.loss is root
             root, terms = reweighted(root, terms, changed or {})
             loss = terms.loss
@@ -109,19 +118,21 @@ class Losses:
         """One backward pass per term, into nobody's `.grad`: shares, cosines, pull on latents."""
         parameters = self._optimizers.trained_by(loss)
         size = sum(p.numel() * p.element_size() for p in parameters)
-        if not parameters or size * len(terms.terms) > MOST_BYTES or self._hooked(parameters):
+        if (
+            not parameters
+            or size * len(terms.terms) > MOST_BYTES
+            or self._one_pass(loss, parameters)
+        ):
             return
         held = self._modules.latents.items()
         latents = [(name, z) for name, calls in held for z in calls if z.requires_grad]
         inputs = [*parameters, *(z for _, z in latents)]
-        gradients: dict[str, list[Tensor | None]] = {}
-        devices = {p.device.index for p in parameters if p.device.type == "cuda"}
-        with torch.random.fork_rng(devices):  # a backward of the user's own may draw numbers
-            for name, term in terms.terms.items():
-                weight = terms.weights[name].reshape(term.shape).to(term.dtype)
-                gradients[name] = list(
-                    torch.autograd.grad(term, inputs, weight, retain_graph=True, allow_unused=True)
-                )
+        try:
+            gradients = self._term_gradients(terms, parameters, inputs)
+        except RuntimeError as error:  # a graph that can be walked only once, or no memory
+            self._one_pass_only.add(loss)
+            self._recorder.note({f"terms/{loss}/error": str(error)[:200]})
+            return
         count = len(parameters)
         of_terms = {n: g[:count] for n, g in gradients.items()}
         self._record_shares(loss, of_terms)
@@ -129,12 +140,33 @@ class Losses:
         for name, found in gradients.items():
             self._record_pull(f"{loss}:{name}", latents, found[count:])
 
-    def _hooked(self, parameters: list[Tensor]) -> bool:
-        """Whether the user's own hooks, or other ranks, would see the extra backward passes."""
+    def _term_gradients(
+        self, terms: Terms, parameters: list[Tensor], inputs: list[Tensor]
+    ) -> dict[str, list[Tensor | None]]:
+        found: dict[str, list[Tensor | None]] = {}
+        self._modules.busy = True  # forwards in the passes are recomputations
+        try:
+            with undisturbed(self._modules.models.values(), parameters):
+                for name, term in terms.terms.items():
+                    weight = terms.weights[name].reshape(term.shape).to(term.dtype)
+                    found[name] = list(
+                        torch.autograd.grad(
+                            term, inputs, weight, retain_graph=True, allow_unused=True
+                        )
+                    )
+        finally:
+            self._modules.busy = False
+        return found
+
+    def _one_pass(self, loss: str, parameters: list[Tensor]) -> bool:
+        """Whether the user's own hooks, or other ranks, would notice the extra backward passes."""
         models = self._modules.models.values()
-        if any(p._backward_hooks for p in parameters) or backward_talks(models):
-            return True
-        return any(m._backward_hooks or m._backward_pre_hooks for x in models for m in x.modules())
+        return (
+            self._hooks_on_tensors
+            or loss in self._one_pass_only
+            or hooked(models, parameters)
+            or backward_talks(models)
+        )
 
     def _record_shares(self, loss: str, gradients: Mapping[str, list[Tensor | None]]) -> None:
         names = list(gradients)

@@ -28,7 +28,7 @@ _PASSES_ON = {"scale", "manual_backward", "prepare"}
 _PASSES_ON_FOR = re.compile(r"self|scal|accelerat|fabric|engine|strategy", re.IGNORECASE)
 _SCALER = re.compile(r"scaler$", re.IGNORECASE)
 # A method that keeps what it is called on: the object's name is the better one.
-_KEEPS_OBJECT = {"backward", "step", "mean", "sum", "squeeze", "float", "double", "to"}
+_KEEPS_OBJECT = {"backward", "step", "update", "mean", "sum", "squeeze", "float", "double", "to"}
 
 
 @lru_cache(maxsize=4096)

@@ -103,6 +103,14 @@ class Optimizers:
         self._watched.commit(closely)
         self._watched.step_event("before_step", name, optimizer)
 
+    def left_out(self, optimizer: Optimizer) -> None:
+        """A gradient scaler has left out a step: it counts as one, though nothing was read."""
+        if self._recorder.clock.stepped(id(optimizer)):
+            self._recorder.new_step()
+        self._stepped = True
+        self._watched.commit(False)
+        self._attend_to_next()
+
     def after_step(self, optimizer: Optimizer) -> None:
         """Read how far the step went; put back a learning rate that was changed for it."""
         key = id(optimizer)
@@ -113,6 +121,10 @@ class Optimizers:
             self._read_updates(self.names[key], optimizer, self._before.pop(key))
         if key in self.names:
             self._watched.step_event("after_step", self.names[key], optimizer)
+        self._attend_to_next()
+
+    def _attend_to_next(self) -> None:
+        """What was read leaves the device; listen where the next step is sampled."""
         schedule = self._recorder.schedule
         if schedule.layers:
             self._recorder.hand_over()

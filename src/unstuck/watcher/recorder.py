@@ -37,7 +37,11 @@ class Recorder:
 
     def loss(self, name: str, value: Tensor) -> None:
         """Keep the value of a loss; the mean is taken over those of one step."""
-        self._losses.append((f"loss/{name}", self.clock.step, self.wall, value.detach()))
+        self.scalar(f"loss/{name}", value.detach())
+
+    def scalar(self, name: str, value: Tensor) -> None:
+        """Keep a scalar of every step; several of one name and step are averaged."""
+        self._losses.append((name, self.clock.step, self.wall, value))
 
     def rate(self, name: str, value: float) -> None:
         """Keep a number that may change at every step; it leaves the loop with the losses."""
@@ -114,7 +118,7 @@ class Recorder:
             for (name, step, wall), value in zip(kept, read(), strict=True):
                 grouped.setdefault((name, step), (wall, []))[1].append(value)
             found = [(n, s, sum(v) / len(v), w) for (n, s), (w, v) in grouped.items()]
-            left = [self._noise.left(name, value) for name, _, value, _ in found]
+            left = [self._noise.left(n, v) for n, _, v, _ in found if n.startswith("loss/")]
             if any(left):
                 self.schedule.move(self.clock.step)
             return found
