@@ -219,6 +219,17 @@ def test_an_error_in_the_loop_is_in_the_record_under_a_mirror_too(tmp_path):
     assert board.closed == 1
 
 
+def test_a_long_series_keeps_its_spike():
+    value = np.linspace(2.0, 1.0, 40_000)
+    value[31_007] = 50.0
+    run = Run({"loss/train": Series("loss/train", np.arange(40_000), value)})
+    sent = {}
+    read = list(readings_of(run, sent))
+    assert len(read) <= 5_000
+    assert ("loss/train", 31_007, 50.0, None) in read
+    assert sent == {"loss/train": 39_999} and not list(readings_of(run, sent))
+
+
 def test_steps_of_a_resumed_run_are_those_of_its_trainer():
     run = Run.of(facts={"resumed/step": 100}, loss__train=[3.0, 2.0])
     assert [step for _, step, *_ in readings_of(run)] == [100, 101]

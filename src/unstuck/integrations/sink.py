@@ -8,12 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
 from unstuck.records import Diagnosis, Run, Series
 from unstuck.source import UnreadableRunError
+from unstuck.watcher.thinning import kept
 
 PREFIX = "unstuck."  # before every name, so that nothing of the user's own is met
+MOST = 5_000  # readings of one series at a time: dashboards draw some 1,000 of them
 SHARE = 0.01  # of one core that mirroring may take: it rests a hundred times as long as it works
 Reading = tuple[str, int, float, float | None]  # name, step, value, wall time in seconds
 
@@ -51,6 +55,7 @@ def put(what: Run | Diagnosis, sink: Sink) -> None:
 def readings_of(run: Run, sent: dict[str, int] | None = None) -> Iterator[Reading]:
     """All readings in order of steps; with `sent`, those after it, which is brought up to date.
 
+    Of a long series so many that its shape and all that stands out are there.
     A run that went on from a checkpoint is numbered as the trainer numbers it.
     """
     before = run.facts.get("resumed/step", 0)
@@ -67,8 +72,9 @@ def readings_of(run: Run, sent: dict[str, int] | None = None) -> Iterator[Readin
 
 
 def _readings(name: str, series: Series, start: int, offset: int) -> Iterable[Reading]:
-    steps, values = series.step[start:].tolist(), series.value[start:].tolist()
-    walls = [None] * len(steps) if series.wall is None else series.wall[start:].tolist()
+    keep = np.flatnonzero(kept(series.step[start:], series.value[start:], MOST)) + start
+    steps, values = series.step[keep].tolist(), series.value[keep].tolist()
+    walls = [None] * len(steps) if series.wall is None else series.wall[keep].tolist()
     return ((name, s + offset, v, w) for s, v, w in zip(steps, values, walls, strict=True))
 
 
