@@ -199,8 +199,10 @@ def only_the_loss_of_twenty_samples():
         step(optimizer, F.cross_entropy(model(x), y))
         if i % 20 == 19:
             chosen = torch.randint(TRAIN, len(LABELS), (20,))
+            model.eval()
             with torch.no_grad():
                 loss = F.cross_entropy(model(IMAGES[chosen]), LABELS[chosen])
+            model.train()
             unstuck.log(val_loss=float(loss))
 
 
