@@ -176,3 +176,14 @@ def test_watching_changes_no_bit_and_leaves_the_switches_as_they_were(tmp_path):
     before = [(kind.__enter__, kind.__exit__) for kind in switches]
     assert all(torch.equal(a, b) for a, b in zip(run(), run(tmp_path), strict=True))
     assert [(kind.__enter__, kind.__exit__) for kind in switches] == before
+
+
+@pytest.mark.parametrize("every", [5, 10])
+def test_an_agent_that_acts_between_steps_is_not_judged(tmp_path, every):
+    def act(model, step):
+        if step % every == 0:
+            with torch.no_grad():
+                model(torch.randn(1, 1, 8, 8)).argmax()
+
+    run = watched(tmp_path, network(), after=act)
+    assert "mode/validation/training" not in run.series

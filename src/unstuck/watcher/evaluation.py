@@ -120,6 +120,7 @@ class Looks:
         self._calls = 0
         self._training: bool | None = None  # of the stretch that runs
         self._judged = False
+        self._single = False  # one sample: an agent acts, a word is drawn
         self._listening = False
         self._seen: list[bool] = []  # since the last training step: was it in training mode?
 
@@ -163,19 +164,21 @@ class Looks:
     def _called(self, module: nn.Module, args: Any) -> None:
         """The first call of a known model to which its mode matters tells the mode of this look."""
         try:
-            self._look_at(module)
+            self._look_at(module, args)
         except Exception:  # a module that cannot be looked into is none of ours to complain of
             self._unhook()
 
-    def _look_at(self, module: nn.Module) -> None:
+    def _look_at(self, module: nn.Module, args: Any) -> None:
         self._calls += 1
         parts = [part for part, _ in with_owners(module)]
         if parts and any(m is module for known in self._models() for m in known.modules()):
             self._training = all(part.training for part in parts)
+            first = args[0] if args else None
+            self._single = isinstance(first, Tensor) and (first.ndim < 2 or first.shape[0] == 1)
         if parts or self._calls >= MOST_CALLS:
             self._unhook()
 
     def _heard(self, name: str, args: tuple[Any, ...], options: Any, value: Any) -> None:
         whole = isinstance(value, Tensor) and value.numel() == 1  # single losses choose samples
-        if self._training and (whole or name not in LOSSES):
+        if self._training and (whole if name in LOSSES else not self._single):
             self._judged = True

@@ -14,7 +14,7 @@ from unstuck.watcher.naming import is_library
 
 SWITCHES: tuple[Any, ...] = (torch.no_grad, torch.inference_mode, torch.set_grad_enabled)
 MOST_SITES = 1000
-OFTEN = 0.3  # of the steps: what runs without gradients so often is a part of training
+OFTEN = 0.12  # of the steps: what runs without gradients so often is a part of training
 FEW_STEPS = 12  # until so many have gone by nothing is known to run often
 
 Site = tuple[CodeType, int]
