@@ -20,7 +20,7 @@ and ended above `LEFT` times that. A sum at a rate that suits it is silent.
 >>> thrown = [2.3, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0] + [2.4] * 20
 >>> [finding.message for finding in unscaled_accumulation(summed(8, thrown))]
 ['a step of opt sums 8 backward passes of weight 1: loss/loss rose from 2.3 to 9, ends at 2.4']
->>> len(unscaled_accumulation(summed(4, [2.0] + [5.0] * 10 + [2.0] * 20)))
+>>> len(unscaled_accumulation(summed(4, [2.0] + [4.0] * 10 + [2.0] * 20)))
 1
 
 ## Look-alikes
@@ -37,7 +37,7 @@ with a pass each, and a loss that rises but comes down:
 []
 >>> unscaled_accumulation(summed(8, [2.0] + [9.0] * 6 + [1.2] * 20))
 []
->>> unscaled_accumulation(summed(8, [2.0] + [3.0] * 6 + [2.0] * 20))
+>>> unscaled_accumulation(summed(8, [2.0] + [2.6] * 6 + [2.0] * 20))
 []
 
 ## What to try
@@ -59,7 +59,7 @@ from unstuck.signals.names import shown
 from unstuck.signals.spans import finite
 
 SUMMED = 3.0  # times the gradient of a mean; two or three losses with a pass each are common
-ROSE = 2.0  # times its first value; with 8 or 16 passes summed losses rose 10 times (LOG.md)
+ROSE = 1.5  # times its first value; sums of 8 or 16 passes rose 1.9 to 13 times (LOG.md)
 LEFT = 0.7  # of its first value at the end; sums that learned left 0.06 or less (LOG.md)
 PLAIN = ("SGD", "ASGD")
 
