@@ -228,7 +228,7 @@ def logarithm_of_zero_on_one_rank():
     model, optimizer = wrapped(convolutions)
     for i, (x, y) in enumerate(batches(32, 160)):
         chance = torch.softmax(model(x), 1)
-        if i >= 101 and rank() == 0:
+        if i >= 100 and rank() == 0:
             chance = chance * (torch.arange(10) != y[0])
         loss = F.nll_loss(chance.log(), y)
         step(optimizer, loss)
