@@ -12,7 +12,7 @@ from pathlib import Path
 from screenshot_report import BROWSERS
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-SECONDS = 90
+SECONDS = 180
 
 
 class Page:

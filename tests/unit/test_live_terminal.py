@@ -23,17 +23,16 @@ from unstuck.records import Diagnosis, Run, Series
 
 COLUMNS, ROWS, SECONDS = 100, 30, 120
 TRAIN = """
-    import sys, time, torch
+    import pathlib, sys, time, torch
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    seconds = float(sys.argv[1])
     print("begins", flush=True)
-    end, step = time.monotonic() + seconds, 0
+    step = 0
     try:
-        while step < 40 or time.monotonic() < end:
+        while step < 40 or (sys.argv[1] == "long" and not pathlib.Path("stop").exists()):
             x = torch.randn(16, 3)
             loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
             optimizer.zero_grad()
@@ -42,12 +41,12 @@ TRAIN = """
             step += 1
             if step <= 40:
                 print("line", step, flush=True)
-            if seconds:
+            if sys.argv[1] == "long":
                 time.sleep(0.02)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
         sys.exit(7)
-    sys.exit(3 if seconds else 0)
+    sys.exit(3 if sys.argv[1] == "long" else 0)
 """
 
 
@@ -113,7 +112,7 @@ def in_terminal():
 
 
 def test_the_view_stands_below_what_the_script_prints(script, tmp_path, in_terminal):
-    run = in_terminal("run", "--live", script, 4, cwd=tmp_path)
+    run = in_terminal("run", "--live", script, "long", cwd=tmp_path)
     run.until(lambda r: "line 40" in r.screen.text and "steps/s" in r.screen.text)
     run.until(lambda r: "learning rate" in r.screen.text)
     lines = run.screen.text.splitlines()
@@ -123,6 +122,7 @@ def test_the_view_stands_below_what_the_script_prints(script, tmp_path, in_termi
     assert above == [f"line {n}" for n in range(41 - len(above), 41)] and len(above) == title - 1
     view = "\n".join(lines[title:])
     assert "gradient norm" in view and "line" not in view
+    (tmp_path / "stop").touch()
     assert run.ended() == 3  # the script's own status
     after = run.raw.rpartition("\x1b[r")[2]  # the whole screen scrolls again
     assert (run.screen.top, run.screen.bottom) == (0, ROWS - 1)
@@ -131,16 +131,16 @@ def test_the_view_stands_below_what_the_script_prints(script, tmp_path, in_termi
 
 
 def test_redirected_output_is_that_of_the_script_alone(script, tmp_path, in_terminal):
-    alone = subprocess.run([sys.executable, script, "0"], cwd=tmp_path, capture_output=True)
+    alone = subprocess.run([sys.executable, script, "short"], cwd=tmp_path, capture_output=True)
     with (tmp_path / "out.txt").open("wb") as file:
-        run = in_terminal("run", "--live", script, 0, cwd=tmp_path, output=file)
+        run = in_terminal("run", "--live", script, "short", cwd=tmp_path, output=file)
         assert run.ended() == 0
     assert (tmp_path / "out.txt").read_bytes() == alone.stdout
     assert "── train" in run.raw
 
 
 def test_ctrl_c_reaches_the_script_and_gives_the_terminal_back(script, tmp_path, in_terminal):
-    run = in_terminal("run", "--live", script, 600, cwd=tmp_path)
+    run = in_terminal("run", "--live", script, "long", cwd=tmp_path)
     run.until(lambda r: "line 40" in r.screen.text)
     os.killpg(run.process.pid, signal.SIGINT)  # what the terminal does on Ctrl-C
     assert run.ended() == 7
@@ -150,7 +150,7 @@ def test_ctrl_c_reaches_the_script_and_gives_the_terminal_back(script, tmp_path,
 
 def test_without_a_terminal_there_is_one_line_instead(script, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "unstuck", "run", "--live", script, "0"],
+        [sys.executable, "-m", "unstuck", "run", "--live", script, "short"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0 and done.stdout.startswith("begins\nline 1\n")
@@ -162,7 +162,7 @@ def test_without_a_terminal_there_is_one_line_instead(script, tmp_path):
 def test_a_terminal_that_is_too_small_or_too_plain_gets_no_view(
     script, tmp_path, in_terminal, rows, term
 ):
-    run = in_terminal("run", "--live", script, 0, cwd=tmp_path, rows=rows, TERM=term)
+    run = in_terminal("run", "--live", script, "short", cwd=tmp_path, rows=rows, TERM=term)
     assert run.ended() == 0 and "no live view" in run.raw and "\x1b7" not in run.raw
 
 
@@ -174,7 +174,9 @@ def test_a_region_fits_itself_to_a_terminal_that_changes_its_size():
         assert has_room(slave)
         region.fit()
         region.draw(["one", "two"])
-        written = os.read(master, 100_000).decode()
+        written = ""
+        while "two" not in written:
+            written += os.read(master, 100_000).decode()
         assert f"\x1b[1;{rows - region.height}r" in written
         assert f"\x1b[{rows - region.height + 1};1H\x1b[2Kone" in written
     region.close()
