@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from unstuck import words
+from unstuck import vocabulary, words
 from unstuck.words import LONGEST
 from unstuck.words import is_epoch as is_epoch
 from unstuck.words import is_step as is_step
@@ -47,6 +47,15 @@ _TERM_WORDS = {
 }
 _PLAIN = words.TOTAL | words.TRAIN  # all that the name of the one loss of a training says
 _CHINESE_SPLIT = re.compile("(?:训练|验证|测试|訓練|驗證|測試)集?")
+_ROLES_OF_KINDS = {
+    "loss": LOSS,
+    "term": TERM,
+    "lr": LEARNING_RATE,
+    "grad_norm": GRADIENT_NORM,
+    "loss_scale": LOSS_SCALE,
+    "epoch": EPOCH,
+    "seconds": STEP_TIME,
+}
 _EACH_STEP = _PLAIN | {"step", "steps"}
 
 
@@ -69,12 +78,14 @@ def named(raws: Iterable[str], said: Mapping[str, str] | None = None) -> dict[st
     {'d_loss': 'loss/d_loss', 'g_loss': 'loss/g_loss', 'l1_loss': 'term/g_loss/l1_loss',
      'val/psnr': 'metric/val/psnr'}
     """
-    roles = {raw: _role_of(words_of(raw)) for raw in raws}
+    raws = list(raws)
+    exported = {own.name: raw for raw in raws if (own := _exported(raw))}
+    found = {raw: own for raw in exported.values() if (own := _exported(raw))}
+    roles = {raw: _role_of(words_of(raw)) for raw in raws if raw not in found}
     _settle_losses(roles)
     roles |= {raw: role for raw, role in (said or {}).items() if raw in roles}
     total = _total(roles)
-    found: dict[str, Named] = {}
-    taken: dict[str, int] = {}
+    taken: dict[str, int] = {own.name: 1 for own in found.values()}
     for raw, role in roles.items():
         name = _name_of(raw, role, total, short=True)
         if name in taken:
@@ -82,6 +93,23 @@ def named(raws: Iterable[str], said: Mapping[str, str] | None = None) -> dict[st
         found[raw] = Named(name, role)
         taken[name] = 1
     return found
+
+
+def _exported(raw: str) -> Named | None:
+    """What unstuck itself wrote into a dashboard has its name of the glossary already.
+
+    >>> _exported("unstuck.share/loss/l1"), _exported("unstuck/loss/g").role, _exported("loss/g")
+    (Named(name='share/loss/l1', role='other'), 'loss', None)
+    """
+    if not raw.startswith(("unstuck.", "unstuck/")):
+        return None
+    name = raw[len("unstuck.") :][:LONGEST]
+    if vocabulary.meaning_of(name) is None:
+        return None
+    kind = name.partition("/")[0]
+    if kind == "metric":
+        return Named(name, VALIDATION if name.startswith("metric/val/") else TRAINING)
+    return Named(name, _ROLES_OF_KINDS.get(kind, OTHER))
 
 
 def _role_of(said: tuple[str, ...]) -> str:

@@ -77,7 +77,12 @@ class Watcher:
         )
         self._scalers = Scalers(self._recorder, self._optimizers.left_out, self._if_mine)
         self._functions = Functions(self._mine)
-        self._evaluation = Evaluation(self._recorder, self._modules.models.values, self._functions)
+        self._evaluation = Evaluation(
+            self._recorder,
+            self._modules.models.values,
+            self._functions,
+            lambda: self._modules.compiled,
+        )
         self._process, self._thread = os.getpid(), threading.get_ident()
         self._handles: list[Any] = []
         self._backward, self._compile = Tensor.backward, torch.compile
@@ -247,9 +252,33 @@ class Watcher:
         self._evaluation.close_pass()
         return self._losses.before_backward(tensor, frame)
 
-    def _before_step(self, optimizer: Optimizer, args: Any, options: Any) -> None:
-        if self._mine():
+    def _before_step(self, optimizer: Optimizer, args: Any, options: Any) -> Any:
+        """Look before a step. One that is given a closure (Lightning, L-BFGS) runs its backward
+        pass itself: look when that has run, through a closure that does the same and tells us."""
+        if not self._mine():
+            return None
+        self._own(self._optimizers.open_step, optimizer)
+        closure = options.get("closure", args[1] if len(args) > 1 else None)
+        if not callable(closure):
             self._own(self._optimizers.before_step, optimizer)
+            return None
+        looking = self._looking(optimizer, closure)
+        if "closure" in options:
+            return args, {**options, "closure": looking}
+        return (args[0], looking, *args[2:]), options
+
+    def _looking(self, optimizer: Optimizer, closure: Any) -> Any:
+        looked = False
+
+        def look() -> Any:
+            nonlocal looked
+            value = closure()
+            if not looked and self._handles:
+                looked = True
+                self._own(self._optimizers.before_step, optimizer)
+            return value
+
+        return look
 
     def _after_step(self, optimizer: Optimizer, args: Any, options: Any) -> None:
         if self._mine():

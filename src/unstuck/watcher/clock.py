@@ -14,13 +14,14 @@ class Clock:
     """Counts steps from 0. `backward` and `stepped` tell whether a new step has begun."""
 
     step: int = 0
+    inside: bool = False  # an optimizer's step runs: backward passes in it belong to it
     updates: int = 0  # steps of optimizers
     _seen: dict[str, int] = field(default_factory=dict)
     _stepped: set[int] = field(default_factory=set)
 
     def backward(self, loss: str) -> bool:
         """Note a backward pass of a loss; True where it opens a new step."""
-        new = loss in self._seen and self.updates > self._seen[loss]
+        new = not self.inside and loss in self._seen and self.updates > self._seen[loss]
         if new:
             self._advance()
         self._seen[loss] = self.updates

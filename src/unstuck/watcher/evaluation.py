@@ -39,7 +39,11 @@ class Evaluation:
     """
 
     def __init__(
-        self, recorder: Recorder, models: Callable[[], Iterable[nn.Module]], functions: Functions
+        self,
+        recorder: Recorder,
+        models: Callable[[], Iterable[nn.Module]],
+        functions: Functions,
+        compiled: Callable[[], bool],
     ) -> None:
         self._recorder = recorder
         self._functions = functions
@@ -47,7 +51,7 @@ class Evaluation:
         self._sums: dict[str, tuple[Tensor, int]] = {}
         self._listening = False
         self._train = nn.Module.train
-        self._looks = Looks(recorder, models, functions)
+        self._looks = Looks(recorder, models, functions, compiled)
 
     def start(self) -> None:
         self._looks.start()
@@ -91,9 +95,9 @@ class Evaluation:
 
     def _heard(self, name: str, args: tuple[Any, ...], options: Any, value: Any) -> None:
         if not torch.is_grad_enabled():
-            self._see(name.rsplit(".", 1)[-1], value, args)
+            self._see(name.rsplit(".", 1)[-1], value, args, options)
 
-    def _see(self, name: str, value: Any, args: tuple[Any, ...]) -> None:
+    def _see(self, name: str, value: Any, args: tuple[Any, ...], options: Any) -> None:
         if not isinstance(value, Tensor) or value.numel() != 1:
             return
         if all(model.training for model in self._models()):
@@ -103,17 +107,23 @@ class Evaluation:
         )
         count = max(1, count)
         total, seen = self._sums.get(name, (torch.zeros_like(value.detach().float()), 0))
-        self._sums[name] = (total + value.detach().float() * count, seen + count)
+        times = 1 if options.get("reduction") == "sum" else count
+        self._sums[name] = (total + value.detach().float() * times, seen + count)
 
 
 class Looks:
     """The modes of models that the user's code runs without gradients and judges the output of."""
 
     def __init__(
-        self, recorder: Recorder, models: Callable[[], Iterable[nn.Module]], functions: Functions
+        self,
+        recorder: Recorder,
+        models: Callable[[], Iterable[nn.Module]],
+        functions: Functions,
+        compiled: Callable[[], bool],
     ) -> None:
         self._recorder = recorder
         self._models = models
+        self._compiled = compiled  # hooks would break a compiled model's graph: there are none
         self._functions = functions
         self._stretches = WithoutGradient(lambda: recorder.clock.step, self._began, self._ended)
         self._hook: Any = None
@@ -144,7 +154,7 @@ class Looks:
 
     def _began(self) -> None:
         self._training, self._judged, self._calls = None, False, 0
-        if not any(type(m).__name__ == "OptimizedModule" for m in self._models()):
+        if not self._compiled():
             self._hook = hooks.register_module_forward_pre_hook(self._called)
             if not self._listening:  # already now: `loss(model(x))` looks the loss up first
                 self._listening = True

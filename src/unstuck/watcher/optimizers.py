@@ -77,19 +77,26 @@ class Optimizers:
                     found[id(p)] = p
         return list(found.values())
 
-    def before_step(self, optimizer: Optimizer) -> None:
-        """Read rates and gradients; called before every step of any optimizer."""
+    def open_step(self, optimizer: Optimizer) -> None:
+        """Know the optimizer and count; called before every step of any optimizer."""
         name = self._named(optimizer)
         if name is None:
             return
-        key, clock = id(optimizer), self._recorder.clock
-        if clock.stepped(key):
+        if self._recorder.clock.stepped(id(optimizer)):
             self._recorder.new_step()
+        self._recorder.clock.inside = True
+        if name in self._changes:
+            self._rates[id(optimizer)] = set_learning_rates(optimizer, self._changes[name])
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Read rates and gradients, which are there now; the step itself comes next."""
+        name = self.names.get(id(optimizer))
+        if name is None:
+            return
+        key, clock = id(optimizer), self._recorder.clock
         self._stepped = True
         for loss in self._pending:
             self._trains.setdefault(loss, {})[key] = None
-        if name in self._changes:
-            self._rates[key] = set_learning_rates(optimizer, self._changes[name])
         closely = self._recorder.schedule.layers
         self._read_rates(name, optimizer, closely)
         if closely:
@@ -114,6 +121,7 @@ class Optimizers:
     def after_step(self, optimizer: Optimizer) -> None:
         """Read how far the step went; put back a learning rate that was changed for it."""
         key = id(optimizer)
+        self._recorder.clock.inside = False
         if key in self._rates:
             for group, rate in zip(optimizer.param_groups, self._rates.pop(key), strict=True):
                 group["lr"] = rate

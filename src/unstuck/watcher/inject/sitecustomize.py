@@ -38,9 +38,12 @@ class _AfterTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module):
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)
-        from unstuck.watcher.session import start_in_child
-
-        start_in_child(self.asked)
+        try:
+            from unstuck.watcher.session import start_in_child
+        except Exception as error:  # whatever it is, the script must run
+            print(f"unstuck: cannot record ({error}); the script runs unwatched", file=sys.stderr)
+        else:
+            start_in_child(self.asked)
 
 
 def _program():
