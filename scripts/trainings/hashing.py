@@ -208,7 +208,7 @@ def hashed_quantised_too_soon():
 
 @sick("COL002")
 def hashed_quantised_too_soon_in_32_bits():
-    hashing(quantised=0.6, bits=32)
+    hashing(quantised=0.45, bits=32)
 
 
 @sick("COL003")
@@ -229,7 +229,7 @@ def hashed_by_angle_and_quantised():
 
 @sick("COL005")
 def hashed_without_cross_terms():
-    hashing(across=0.0, alike=0.0)
+    hashing(across=0.0, alike=0.0, bits=64)
 
 
 @sick("COL005")
