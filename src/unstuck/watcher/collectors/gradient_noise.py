@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from unstuck.watcher.collector import Collector, Watched
 from unstuck.watcher.statistics import dense
 
-MOST_NUMBERS = 1 << 16  # of a gradient that are compared
+MOST_NUMBERS = 1 << 13  # of a gradient that are compared: a cosine is within some 0.01
 MOST_TENSORS = 256
 
 
