@@ -12,7 +12,7 @@ KEPT = (_BatchNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 def depends_on_mode(module: nn.Module) -> bool:
     """Whether `train()` and `eval()` make a difference to this very module, children aside."""
     if isinstance(module, KEPT):
-        return bool(module.track_running_stats) and module.running_mean is not None
+        return bool(module.track_running_stats and module.running_mean is not None)
     if isinstance(module, nn.RNNBase):
         return module.dropout > 0 and module.num_layers > 1
     if isinstance(module, nn.MultiheadAttention):
