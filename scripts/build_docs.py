@@ -6,9 +6,10 @@ python scripts/build_docs.py
 from pathlib import Path
 
 from unstuck import catalog
+from unstuck.glossary.entry import Entry
 from unstuck.naming import ROLES
 from unstuck.report.explain import with_fences
-from unstuck.vocabulary import FACTS, SERIES, Entry
+from unstuck.vocabulary import FACTS, SERIES
 
 DOCS = Path(__file__).parent.parent / "docs"
 OUT = DOCS / "generated"

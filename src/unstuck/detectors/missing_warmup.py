@@ -82,7 +82,7 @@ ADAPTIVE = re.compile(r"adam|rmsprop|adagrad|adadelta|lamb|lion|adafactor|novogr
     needs=("loss/*", "lr/*"),
     sharpened_by=("optim*",),
     by_step=True,
-    explains=("OPT001", "OPT004", "GRD001", "GEN002"),
+    explains=("OPT001", "OPT004", "GRD001", "GEN002", "ATT001", "ATT002"),
 )
 def missing_warmup(run: Run) -> Iterator[Finding]:
     full = [r for r in rates(run) if peak(r) > 0 and r.value[0] >= FULL * peak(r)]

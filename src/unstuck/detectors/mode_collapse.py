@@ -72,7 +72,7 @@ LASTING = 0.5  # share of the readings; collapsed games came back for up to two 
     "ADV004",
     needs=("generated/*/nearest",),
     sharpened_by=("real/*/nearest",),
-    explains=("ADV001", "OPT003", "OPT004", "OPT005"),
+    explains=("OPT003", "OPT004", "OPT005"),
 )
 def mode_collapse(run: Run) -> Iterator[Finding]:
     for made in run.matching("generated/*/nearest"):

@@ -85,7 +85,11 @@ BEATEN = 4.6  # -log 0.01: what the generator pays where the other side is as su
 CRITIC = re.compile(r"critic|wasserstein|wgan", re.IGNORECASE)  # near zero, it has not won
 
 
-@detector("ADV001", needs=("loss/*",), explains=("OPT003", "OPT004", "LOS001", "LOS002"))
+@detector(
+    "ADV001",
+    needs=("loss/*",),
+    explains=("ADV002", "ADV004", "OPT003", "OPT004", "LOS001", "LOS002"),
+)
 def saturated_discriminator(run: Run) -> Iterator[Finding]:
     rivals = adversaries(run)
     for series in discriminator_losses(run):

@@ -59,7 +59,7 @@ FOR_STEPS = 200  # updates; as faint words were heard by Adam within 75 (LOG.md)
 @detector(
     "DAT002",
     needs=("input/*/nonzero", "input/*/first_spread", "loss/*"),
-    explains=("OPT004", "OPT002", "GEN002", "GRD001"),
+    explains=("OPT004", "OPT002", "GEN002", "GRD001", "INI002"),
 )
 def sparse_input(run: Run) -> Iterator[Finding]:
     losses = [s for s in lone_losses(run) if length(s) >= FOR_STEPS]

@@ -54,7 +54,7 @@ SOME = 0.14  # a tanh for standard normal targets: 0.15
 @detector(
     "ACT003",
     needs=("unreachable/*",),
-    explains=("OPT004", "GEN002", "OPT002", "ACT001", "GRD001", "GRD005"),
+    explains=("OPT004", "GEN002", "OPT002", "ACT001", "GRD001", "GRD005", "ACT002"),
 )
 def unreachable_targets(run: Run) -> Iterator[Finding]:
     for series in run.matching("unreachable/*"):

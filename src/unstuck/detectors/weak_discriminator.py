@@ -74,7 +74,7 @@ PUNISHED = 1.1  # times its start; balanced games came to 1.24, against weak one
 CHANCES = (math.log(4), math.log(2))
 
 
-@detector("ADV005", needs=("loss/*",), explains=("OPT004",))
+@detector("ADV005", needs=("loss/*",), explains=("ADV002", "ADV004", "OPT004"))
 def weak_discriminator(run: Run) -> Iterator[Finding]:
     losses = discriminator_losses(run)
     rivals = adversaries(run)

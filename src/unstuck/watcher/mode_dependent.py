@@ -16,7 +16,7 @@ def depends_on_mode(module: nn.Module) -> bool:
     if isinstance(module, nn.RNNBase):
         return module.dropout > 0 and module.num_layers > 1
     if isinstance(module, nn.MultiheadAttention):
-        return module.dropout > 0
+        return bool(module.dropout > 0)
     if isinstance(module, _DropoutNd) or "drop" in type(module).__name__.lower():
         share = next((vars(module)[k] for k in ("p", "drop_prob") if k in vars(module)), 0)
         return isinstance(share, int | float) and share > 0

@@ -1,0 +1,1 @@
+"""The glossary's entries, a file a subject; `unstuck.vocabulary` is how they are asked for."""

@@ -1,0 +1,93 @@
+"""What is known once."""
+
+from unstuck.glossary.entry import Entry
+
+ENTRIES = (
+    Entry("parameters/*", "1", "number of parameters: parameters/<model>", "watch"),
+    Entry("optimizer/*", "", "class of an optimizer: optimizer/<name>", "watch"),
+    Entry(
+        "idle/*",
+        "1",
+        "backward passes that reached an optimizer which has made no step: idle/<optimizer>; 0 "
+        "once it steps or its weights change in another way",
+        "watch",
+    ),
+    Entry("cut_off/*/at", "", "between which layers the graph was cut", "watch"),
+    Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
+    Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
+    Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
+    Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),
+    Entry(
+        "prediction/*/classes",
+        "1",
+        "number of classes a loss is handed scores of",
+        "watch",
+    ),
+    Entry(
+        "prediction/*/made_by",
+        "",
+        "the bounded activation a prediction comes straight out of (softmax, sigmoid, relu, ...)",
+        "watch",
+    ),
+    Entry("broadcast/*/shapes", "", "shapes that were broadcast against each other", "watch"),
+    Entry(
+        "reliance/*/skips",
+        "1",
+        "error with the skips zeroed over the error intact: reliance/<path>/skips",
+        "probe path-reliance",
+    ),
+    Entry(
+        "reliance/*/bottleneck",
+        "1",
+        "error with another sample's bottleneck over the error intact: reliance/<path>/bottleneck",
+        "probe path-reliance",
+    ),
+    Entry(
+        "reliance/*/leak",
+        "1",
+        "error with only what is known at use over the error measured in training, where "
+        "training sees features of the answer: reliance/<path>/leak",
+        "probe path-reliance",
+    ),
+    Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
+    Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
+    Entry(
+        "flops/step",
+        "1",
+        "operations of matrix products, convolutions and attention in one step, three times those "
+        "counted in its forward passes",
+        "watch",
+    ),
+    Entry(
+        "flops/attainable",
+        "1/s",
+        "operations a second of a product of two large matrices, measured after the last step",
+        "watch",
+    ),
+    Entry(
+        "ranks/*",
+        "",
+        "which process a record is of (index), how many trained together (count), how they talk "
+        "(backend), how many of them were read (read)",
+        "watch",
+    ),
+    Entry(
+        "rank/*/*",
+        "",
+        "of one rank: the last step it recorded, when (last_wall), whether it was closed in order "
+        "(closed), the exception it ended with",
+        "watch",
+    ),
+    Entry("replica/*/shapes", "", "a checksum of the shapes of a model's parameters", "watch"),
+    Entry(
+        "resumed/step",
+        "1",
+        "the trainer's step that training went on from; steps of the run are counted from 0",
+        "callbacks",
+    ),
+    Entry("recipe/*", "", "a setting that a tracker was told of after the run began", "callbacks"),
+    Entry("step/unit", "", "what one step of the run is: step, epoch or row of a log", "logs"),
+    Entry("source/*", "", "which format a log has, and remarks on what was not read", "logs"),
+    Entry("logged/*", "", "the name a series has in the log it was read from", "logs"),
+    Entry("environment/*", "", "versions and device the run was made with", "watch"),
+)
