@@ -3,7 +3,7 @@
 import time
 
 SHARE = 0.02  # of the time that passes, where nobody asks for another
-GRACE = 0.15  # seconds of our own: short trainings are read by the fixed schedule, whole
+GRACE = 0.1  # seconds of our own: short trainings are read by the fixed schedule, whole
 
 
 class Budget:
