@@ -252,3 +252,23 @@ def test_malformed_change_is_refused_before_anything_is_written(change, tmp_path
     with pytest.raises(ValueError, match=r"lr|weight"):
         unstuck.watch(out=tmp_path / "run", changes=change)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_function_that_is_handed_losses_has_one_for_each_name_its_callers_give(tmp_path):
+    def step(optimizer, loss):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    torch.manual_seed(0)
+    painter, judge = nn.Linear(3, 2), nn.Linear(2, 1)
+    optimizers = [torch.optim.SGD(m.parameters(), lr=0.01) for m in (painter, judge)]
+    with unstuck.watch(out=tmp_path / "run") as run:
+        for _ in range(8):
+            painted = painter(torch.randn(5, 3))
+            d_loss = judge(painted.detach()).square().mean()
+            step(optimizers[1], d_loss)
+            step(optimizers[0], loss=judge(painted).mean())
+    series = unstuck.load(run.path).series
+    assert {n for n in series if n.startswith("loss/")} == {"loss/d_loss", "loss/loss"}
+    assert len(series["loss/d_loss"]) == len(series["loss/loss"]) == 8

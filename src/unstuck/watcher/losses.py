@@ -11,13 +11,14 @@ from unstuck.watcher.collector import Watched
 from unstuck.watcher.extra_pass import TensorHooks, hooked, undisturbed
 from unstuck.watcher.live import reweighted
 from unstuck.watcher.modules import Modules
-from unstuck.watcher.naming import called_on, clean
+from unstuck.watcher.naming import called_on, clean, handed_in
 from unstuck.watcher.optimizers import Optimizers
 from unstuck.watcher.ranks import backward_talks
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.statistics import dense, norms, one
 from unstuck.watcher.terms import Terms, discover, named_scalars
 
+Site = tuple[CodeType, int] | tuple[CodeType, int, str]  # a place in a script, and for whom
 MOST_BYTES = 2 << 30  # of gradients held at once for the cosines; above, shares only by value
 
 
@@ -41,7 +42,9 @@ class Losses:
             if name.startswith("weight/"):
                 _, loss, term = name.split("/")
                 self._changes.setdefault(loss, {})[term] = change
-        self._sites: dict[tuple[CodeType, int], str] = {}
+        self._sites: dict[Site, str] = {}
+        self._local: dict[tuple[CodeType, int], str] = {}  # what it is called where it is called
+        self._handed_in: set[tuple[CodeType, int]] = set()  # places where that is an argument
         self.tensor_hooks = TensorHooks()
         self._hooks_on_tensors = False  # the user has put some on the running step's graph
         self._one_pass_only: set[str] = set()  # losses whose graph fails in an extra pass
@@ -63,10 +66,11 @@ class Losses:
         loss = root
         if closely or changed or not self._is_root.get(name, False):
             scalars = named_scalars(frame)
+            local = self._local[frame.f_code, frame.f_lasti]
             if self._hooks_on_tensors:  # they would see the terms' weights being asked for
-                for key in [key for key, (called, _) in scalars.items() if called != name]:
+                for key in [key for key, (called, _) in scalars.items() if called != local]:
                     del scalars[key]
-            terms = discover(root, name, scalars)
+            terms = discover(root, local, scalars)
             self._is_root[name] = terms.loss is root
             root, terms = reweighted(root, terms, changed or {})
             loss = terms.loss
@@ -79,19 +83,33 @@ class Losses:
         return root, name
 
     def _name(self, frame: FrameType) -> str:
-        """The loss's name; two places of one script never share a name."""
-        site = (frame.f_code, frame.f_lasti)
+        """The loss's name; two places of one script never share a name.
+
+        A function that is handed losses (`step(optimizer, loss)`) has one for each name that its
+        callers give them.
+        """
+        place = (frame.f_code, frame.f_lasti)
+        site: Site = place
+        if place in self._handed_in or place not in self._local:
+            local = self._local.setdefault(place, called_on(frame) or "loss")
+            caller = handed_in(frame, local)
+            if caller is not None:
+                self._handed_in.add(place)
+                site = (*place, caller[1] or local)
         if site not in self._sites:
-            wanted = clean(called_on(frame) or "loss")
-            taken = set(self._sites.values())
-            if wanted in taken:
-                wanted = f"{frame.f_code.co_name}.{wanted}"
-            unique, count = wanted, 1
-            while unique in taken:
-                count += 1
-                unique = f"{wanted}.{count}"
-            self._sites[site] = unique
+            self._sites[site] = self._unique(site[-1] if len(site) == 3 else local, frame)
         return self._sites[site]
+
+    def _unique(self, wanted: str, frame: FrameType) -> str:
+        taken = set(self._sites.values())
+        name = clean(wanted)
+        if name in taken:
+            name = f"{frame.f_code.co_name}.{name}"
+        unique, count = name, 1
+        while unique in taken:
+            count += 1
+            unique = f"{name}.{count}"
+        return unique
 
     def _record(self, loss: str, terms: Terms) -> None:
         if not terms.terms:

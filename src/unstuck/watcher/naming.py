@@ -84,8 +84,39 @@ def called_on(frame: FrameType) -> str | None:
     return _named(frame.f_code, frame.f_lasti)
 
 
+def handed_in(frame: FrameType, name: str) -> tuple[FrameType, str | None] | None:
+    """Where `name` is an argument of the frame's function: the caller, and its name for it there.
+
+    `step(optimizer, d_loss)` -> (that frame, `d_loss`); no name for what is no plain one. None
+    where `name` is no argument, or something stands between the function and its caller.
+    """
+    code, outer = frame.f_code, frame.f_back
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if name not in arguments or outer is None or outer is not users_frame(outer):
+        return None
+    place = arguments.index(name) - (arguments[0] in ("self", "cls"))
+    return outer, _argument(outer.f_code, outer.f_lasti, place, name)
+
+
+@lru_cache(maxsize=4096)
+def _argument(code: CodeType, instruction: int, place: int, name: str) -> str | None:
+    call = _expression(code, instruction)
+    if not isinstance(call, ast.Call) or any(isinstance(a, ast.Starred) for a in call.args):
+        return None
+    given = {k.arg: k.value for k in call.keywords}.get(name)
+    if given is None and 0 <= place < len(call.args):
+        given = call.args[place]
+    return name_of(given) if isinstance(given, ast.Name | ast.Attribute) else None
+
+
 @lru_cache(maxsize=4096)
 def _named(code: CodeType, instruction: int) -> str | None:
+    node = _expression(code, instruction)
+    return None if node is None else name_of(node)
+
+
+def _expression(code: CodeType, instruction: int) -> ast.expr | None:
+    """The expression a frame is evaluating just now."""
     positions = list(code.co_positions())
     index = instruction // 2
     if index >= len(positions):
@@ -103,7 +134,7 @@ def _named(code: CodeType, instruction: int) -> str | None:
         tree = ast.parse(b"(" + b"".join(rows) + b")", mode="eval")
     except (SyntaxError, ValueError):
         return None
-    return name_of(tree.body)
+    return tree.body
 
 
 def name_of(node: ast.expr) -> str | None:
