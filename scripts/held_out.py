@@ -37,7 +37,7 @@ def record_small(seed: int, folder: Path) -> None:
     for training in track(all_trainings(), f"trainings, seed {seed}"):
         file = folder / f"{training.name}.json.gz"
         if not file.exists():
-            kept = as_json(recorded(training, seed), training.expected)
+            kept = as_json(recorded(training, seed), training.expected, training.keeps)
             file.write_bytes(gzip.compress(json.dumps(kept).encode(), mtime=0))
 
 
