@@ -6,8 +6,6 @@ Whatever goes wrong in here, training goes on: the watcher warns once and detach
 import atexit
 import contextlib
 import functools
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +23,7 @@ from torch.optim.optimizer import (
 
 from unstuck.records import Scalar
 from unstuck.vocabulary import metric_name
+from unstuck.watcher import process
 from unstuck.watcher.budget import Budget
 from unstuck.watcher.changes import parsed
 from unstuck.watcher.collector import Watched
@@ -83,13 +82,13 @@ class Watcher:
             self._functions,
             lambda: self._modules.compiled,
         )
-        self._process, self._thread = os.getpid(), threading.get_ident()
+        self._process, self._thread = process.number(), threading.get_ident()
         self._handles: list[Any] = []
         self._backward, self._compile = Tensor.backward, torch.compile
         self._on_gpu = torch.cuda.is_available()
         self.joinable = False  # a script that watches itself under `unstuck run` joins that run
         self.add(models)
-        self._recorder.note(_environment())
+        self._recorder.note(process.environment())
 
     @property
     def attached(self) -> bool:
@@ -152,7 +151,7 @@ class Watcher:
 
     def close(self) -> None:
         """Stop watching, write everything, close the file. Safe to call twice."""
-        if os.getpid() == self._process:
+        if process.number() == self._process:
             atexit.unregister(self.close)
             if self._handles:
                 self._own(self._end)
@@ -184,6 +183,8 @@ class Watcher:
 
     def _listen(self, on: bool) -> None:
         """Hear of forward passes and of functions, or no more; steps in between cost nothing."""
+        if not on and not self._modules.listening:
+            return
         self._modules.listen(on)
         if self._modules.listening:
             self._functions.listen("collectors", self._watched.functions, self._called)
@@ -197,7 +198,7 @@ class Watcher:
     def _mine(self) -> bool:
         """Whether this is the process and the thread that is watched, and not a recording of a
         CUDA graph, into which nothing of ours may get."""
-        if threading.get_ident() != self._thread or os.getpid() != self._process:
+        if threading.get_ident() != self._thread or process.number() != self._process:
             return False
         return not (self._on_gpu and torch.cuda.is_current_stream_capturing())
 
@@ -206,11 +207,9 @@ class Watcher:
             self._own(call, *args)
 
     def _own(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Do something of ours: on sampled steps its cost counts, and a failure ends the watching.
-
-        None where it failed.
-        """
-        counted = self._schedule.layers or self._modules.listening
+        """Do something of ours: its cost counts on sampled steps and the ones after them, and a
+        failure ends the watching. None where it failed."""
+        counted = self._schedule.counted or self._modules.listening
         began = time.thread_time() if counted else 0.0
         try:
             return call(*args)
@@ -243,10 +242,11 @@ class Watcher:
                 original(root, *args, **options)
             finally:
                 self._modules.busy = False
-            if loss and self._handles:
+            if loss and self._handles and self._watched.hears("after_backward"):
                 self._own(self._watched.step_event, "after_backward", loss)
 
-        return _unseen_by_compilers(backward)
+        backward._torchdynamo_disable = True  # type: ignore[attr-defined]  # as the original's is
+        return backward
 
     def _before_backward(self, tensor: Tensor, frame: FrameType) -> tuple[Tensor, str]:
         self._evaluation.close_pass()
@@ -257,11 +257,11 @@ class Watcher:
         pass itself: look when that has run, through a closure that does the same and tells us."""
         if not self._mine():
             return None
-        self._own(self._optimizers.open_step, optimizer)
         closure = options.get("closure", args[1] if len(args) > 1 else None)
         if not callable(closure):
-            self._own(self._optimizers.before_step, optimizer)
+            self._own(self._optimizers.before_plain_step, optimizer)
             return None
+        self._own(self._optimizers.open_step, optimizer)
         looking = self._looking(optimizer, closure)
         if "closure" in options:
             return args, {**options, "closure": looking}
@@ -294,18 +294,3 @@ class Watcher:
             return original(*args, **options)
 
         return compile
-
-
-def _unseen_by_compilers(function: Any) -> Any:
-    """What torch.compile meets as one call it does not look into, as it does with the original."""
-    function._torchdynamo_disable = True
-    return function
-
-
-def _environment() -> dict[str, Scalar]:
-    return {
-        "environment/python": sys.version.split()[0],
-        "environment/torch": str(torch.__version__),
-        "environment/threads": torch.get_num_threads(),
-        "environment/cuda": torch.cuda.is_available(),
-    }

@@ -26,8 +26,8 @@ class Collector:
     `functions`: dotted names of torch functions (`torch.nn.functional.cross_entropy`,
     `torch.Tensor.item`) whose calls it hears of; `hears`: kinds of what the user tells
     (`embedding`, `pair`, `pool`, `targets`, `generated`); `every_step`: its backward and step
-    methods are called on steps that are not sampled, too (a few statements at most); `costly`: it
-    runs only where everything was asked for.
+    methods are called on steps that are not sampled, too (a few statements at most), unless it
+    rests; `costly`: it runs only where everything was asked for.
     """
 
     functions: tuple[str, ...] = ()
@@ -38,6 +38,13 @@ class Collector:
     def __init__(self, watched: "Watched") -> None:
         self.watched = watched
         self.recorder: Recorder = watched.recorder
+        self.resting = False
+
+    def rest(self, resting: bool = True) -> None:
+        """Hear no more of steps that are not sampled, or again; a new optimizer wakes all."""
+        if resting is not self.resting:
+            self.resting = resting
+            self.watched.forget_order()
 
     def hold(self, values: Sequence[Tensor], names: Sequence[str]) -> None:
         """Keep scalars under these names for the step that runs; the first of a name wins."""
@@ -102,7 +109,7 @@ class Watched:
             kind(self) for kind in collector_classes() if everything or not kind.costly
         ]
         self._listeners: dict[str, list[Listener]] = {}
-        self._always: dict[str, list[Listener]] = {}  # on steps that are not sampled, too
+        self._always: dict[str, list[Listener]] | None = None  # on steps that are not sampled
         self._sort()
 
     @property
@@ -124,14 +131,31 @@ class Watched:
         """Whether any collector overrides a method."""
         return bool(self._listeners[event])
 
+    def hears(self, event: str) -> bool:
+        """Whether anybody is to be told of a backward pass or a step of the running one."""
+        if self.recorder.schedule.layers:
+            return True
+        return bool((self._always or self._awake())[event])
+
+    def wake(self) -> None:
+        """Something new: every collector that wants all steps hears of the next one."""
+        for collector in self._collectors:
+            collector.rest(False)
+
+    def forget_order(self) -> None:
+        """Who rests has changed."""
+        self._always = None
+
     def hold(self, values: Sequence[Tensor], names: Sequence[str]) -> None:
         for name, value in zip(names, values, strict=True):
             self._held.setdefault(name, value.detach())
 
     def commit(self, wanted: bool) -> None:
         """Record what was held since the last backward pass or step, or drop it."""
+        if not self._held:
+            return
         held, self._held = self._held, {}
-        if wanted and held:
+        if wanted:
             names = list(held)
             self.recorder.vector(
                 list(held.values()), lambda values: dict(zip(names, values, strict=True))
@@ -145,7 +169,8 @@ class Watched:
     def step_event(self, event: str, *args: Any) -> None:
         """Tell them of a backward pass or a step: of an unsampled one only who asked for all."""
         closely = self.recorder.schedule.layers
-        for collector, method in self._listeners[event] if closely else self._always[event]:
+        told = self._listeners if closely else (self._always or self._awake())
+        for collector, method in told[event]:
             try:
                 method(*args)
             except Exception as error:
@@ -191,7 +216,15 @@ class Watched:
                 for c in self._collectors
                 if getattr(type(c), event) is not own
             ]
-            self._always[event] = [pair for pair in self._listeners[event] if pair[0].every_step]
+        self._always = None
+
+    def _awake(self) -> dict[str, list[Listener]]:
+        """Who is told of steps that are not sampled, by event."""
+        self._always = {
+            event: [pair for pair in pairs if pair[0].every_step and not pair[0].resting]
+            for event, pairs in self._listeners.items()
+        }
+        return self._always
 
 
 _EVENTS = (

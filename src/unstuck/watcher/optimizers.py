@@ -77,6 +77,11 @@ class Optimizers:
                     found[id(p)] = p
         return list(found.values())
 
+    def before_plain_step(self, optimizer: Optimizer) -> None:
+        """Open the step of an optimizer that was given no closure, and look before it."""
+        self.open_step(optimizer)
+        self.before_step(optimizer)
+
     def open_step(self, optimizer: Optimizer) -> None:
         """Know the optimizer and count; called before every step of any optimizer."""
         name = self._named(optimizer)
@@ -154,6 +159,7 @@ class Optimizers:
             unique = f"{clean(name)}.{count}"
         self.names[id(optimizer)] = unique
         self._all[id(optimizer)] = optimizer
+        self._watched.wake()
         self._recorder.note({f"optimizer/{unique}": type(optimizer).__name__})
         if self._recorder.clock.step > 0:
             self._recorder.schedule.move(self._recorder.clock.step)

@@ -15,6 +15,7 @@ from unstuck.watcher.store import Reading, Store
 
 FLUSH_STEPS = 64  # losses of so many steps leave the loop in one piece
 FLUSH_SECONDS = 0.25
+MOST_LOSSES = 4096  # kept in one step; from there on its mean is that of the last ones
 
 Naming = Callable[[list[float]], Mapping[str, float]]  # in the writer's thread
 
@@ -26,6 +27,8 @@ class Recorder:
         self.store = store
         self.clock = Clock()
         self.schedule = Schedule(budget)
+        if budget is not None:
+            budget.beside = lambda: store.seconds
         self._now = WallClock()
         self.wall = self._now()
         self._losses: list[tuple[str, int, float, Tensor]] = []
@@ -42,6 +45,8 @@ class Recorder:
     def scalar(self, name: str, value: Tensor) -> None:
         """Keep a scalar of every step; several of one name and step are averaged."""
         self._losses.append((name, self.clock.step, self.wall, value))
+        if len(self._losses) >= MOST_LOSSES:  # no optimizer steps
+            self.flush()
 
     def rate(self, name: str, value: float) -> None:
         """Keep a number that may change at every step; it leaves the loop with the losses."""

@@ -35,6 +35,7 @@ class Schedule:
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget
         self.layers, self.terms = True, False
+        self.counted = True  # the running step's cost counts: it, or the one before, is sampled
         self._decided = (0, True, False)
         self._dense_until = DENSE
         self._moved_at = -REST
@@ -42,7 +43,9 @@ class Schedule:
 
     def begin(self, step: int) -> None:
         """A step begins; it is what was decided when it was asked for."""
+        before = self.layers
         self.layers, self.terms = self.coming(step)
+        self.counted = self.layers or before
 
     def coming(self, step: int) -> tuple[bool, bool]:
         """Whether a step looks at layers and at terms; a step is decided once."""
@@ -51,7 +54,7 @@ class Schedule:
         return self._decided[1:]
 
     def spend(self, seconds: float) -> None:
-        """Count what a sampled step took of the training's thread."""
+        """Count what a sampled step, or the one after it, took of the training's thread."""
         if self.budget is not None:
             self.budget.spend(seconds)
 
@@ -65,11 +68,11 @@ class Schedule:
             self._dense_until = step + 2 + DENSE  # the next step may be decided already
 
     def _decide(self, step: int) -> tuple[bool, bool]:
-        layers, terms = looks_at_layers(step), looks_at_terms(step)
+        if not looks_at_layers(step):  # and so not at terms
+            return step < self._dense_until, False
+        terms = looks_at_terms(step)
         if self.budget is None or step < self._dense_until:
-            return layers or step < self._dense_until, terms
-        if not layers:
-            return False, False
+            return True, terms
         wanted = terms or self._owed
         affordable = self.budget.affords()
         self._owed = wanted and not affordable

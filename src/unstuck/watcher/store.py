@@ -6,8 +6,6 @@ what can still be kept is kept. Nothing here raises into the training loop.
 
 import contextlib
 import json
-import os
-import queue
 import sqlite3
 import sys
 import threading
@@ -18,9 +16,11 @@ from pathlib import Path
 
 from unstuck.records import Scalar
 from unstuck.sources.unstuck_run import FILE, VERSION
+from unstuck.watcher import process
 from unstuck.watcher.table import Reading as Reading
 from unstuck.watcher.table import Table, make
 
+LOOK_EVERY = 0.1  # seconds between looks at what was left: to be woken costs the training more
 COMMIT_EVERY = 0.5  # seconds; what is younger may be lost on kill -9
 MOST_WAITING = 20_000  # batches in memory; past that the oldest are given up, training goes on
 MOST_HELD = 200_000  # readings in memory while the file cannot be written; then the oldest go
@@ -39,10 +39,12 @@ class Store:
             raise FileExistsError(f"{directory} already holds a run; give another directory")
         self.path = directory
         self.recording = True  # turns False when the file is given up for good
-        self._waiting: queue.SimpleQueue[Batch | Facts | None] = queue.SimpleQueue()
+        self.seconds = 0.0  # of processor time that the writer's thread has used
+        self._waiting: deque[Batch | Facts] = deque()
+        self._closing = threading.Event()
         self._readings: deque[Reading] = deque(maxlen=MOST_HELD)
         self._facts: Facts = {}
-        self._process = os.getpid()
+        self._process = process.number()
         self._complained = False
         self._thread = threading.Thread(target=self._write, name="unstuck-store", daemon=True)
         meta: dict[str, Scalar] = {"version": VERSION, "name": name, "started": time.time()}
@@ -69,17 +71,17 @@ class Store:
 
     def close(self) -> None:
         """Write what is waiting and close the file; in a forked child, do nothing."""
-        if os.getpid() == self._process and self._thread.is_alive():
-            self._waiting.put(None)
+        if process.number() == self._process and self._thread.is_alive():
+            self._closing.set()
             self._thread.join(timeout=LAST_WORDS)
 
     def _hand_over(self, item: Batch | Facts) -> None:
-        if not self.recording or os.getpid() != self._process:
+        if not self.recording or process.number() != self._process:
             return
-        if self._waiting.qsize() > MOST_WAITING:
-            with contextlib.suppress(queue.Empty):
-                self._waiting.get_nowait()
-        self._waiting.put(item)
+        if len(self._waiting) > MOST_WAITING:
+            with contextlib.suppress(IndexError):
+                self._waiting.popleft()
+        self._waiting.append(item)
 
     def _give_up(self, why: str) -> None:
         self.recording = False
@@ -103,20 +105,25 @@ class Store:
 
     def _gather(self) -> bool:
         """Hold what comes in for COMMIT_EVERY seconds; False when asked to close."""
-        idle = not self._readings and not self._facts
         until = time.monotonic() + COMMIT_EVERY
-        with contextlib.suppress(queue.Empty):
-            item = self._waiting.get(timeout=None if idle else COMMIT_EVERY)
-            while item is not None:
-                if isinstance(item, dict):
-                    self._facts |= item
-                else:
-                    self._readings.extend(self._computed(item))
-                if time.monotonic() > until:
+        while True:
+            closing = self._closing.wait(LOOK_EVERY)
+            with contextlib.suppress(IndexError):
+                while time.monotonic() <= until:
+                    self._hold(self._waiting.popleft())
+            self.seconds = time.thread_time()
+            if closing and not self._waiting:
+                return False
+            if time.monotonic() > until:
+                if self._waiting or self._readings or self._facts:
                     return True
-                item = self._waiting.get(timeout=max(0.0, until - time.monotonic()))
-            return False
-        return True
+                until = time.monotonic() + COMMIT_EVERY
+
+    def _hold(self, item: Batch | Facts) -> None:
+        if isinstance(item, dict):
+            self._facts |= item
+        else:
+            self._readings.extend(self._computed(item))
 
     def _commit(self, table: Table) -> bool:
         """Write what is held, or go on holding it; True where it was written."""

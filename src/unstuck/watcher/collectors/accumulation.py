@@ -69,6 +69,7 @@ class Accumulation(Collector):
 
     def before_step(self, name: str, optimizer: Optimizer) -> None:
         window = self._windows.pop(name, None)
+        self.rest(not self._windows)
         if window is None or window.after is None:
             return
         last = gradients(window.parameters)
@@ -91,6 +92,7 @@ class Accumulation(Collector):
             chosen = witnesses(optimizer)
             weights = few(chosen) if name in self._several else None
             self._windows[name] = Window(chosen, weights)
+            self.rest(False)
 
 
 def _seen(window: Window, loss: str) -> bool:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from unstuck.watcher.collector import Collector, Watched
 from unstuck.watcher.excerpt import excerpt
-from unstuck.watcher.schedule import looks_at_terms
 
 Node = Any  # torch.autograd.graph.Node: the binding has no public constructor to type against
 
@@ -80,8 +79,8 @@ class Branches(Collector):
 
     def _looks(self) -> bool:
         """Whether the running step or the next is one of the rare ones; a forward pass is early."""
-        step = self.recorder.clock.step
-        return looks_at_terms(step) or looks_at_terms(step + 1)
+        schedule = self.recorder.schedule
+        return schedule.terms or schedule.coming(self.recorder.clock.step + 1)[1]
 
     def _add_up(self, total: Tensor, node: Node) -> None:
         """Record the parts of a sum, if `total` is one or an activation of one."""

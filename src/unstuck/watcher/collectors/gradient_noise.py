@@ -34,6 +34,7 @@ class GradientNoise(Collector):
     def before_step(self, name: str, optimizer: Optimizer) -> None:
         last = self._last.pop(name, None) if self._last else None
         step, closely = self.recorder.clock.step, self.watched.closely
+        self.rest(not closely and not self._last)
         if not closely and (last is None or last[0] != step - 1):
             return
         groups = [(group, _with_gradient(group)) for group in optimizer.param_groups]

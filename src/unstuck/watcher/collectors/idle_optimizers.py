@@ -56,7 +56,7 @@ class IdleOptimizers(Collector):
         self._open = False  # a backward pass has ended, and no step since
 
     def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
-        if args and isinstance(args[0], Optimizer):
+        if args and isinstance(args[0], Optimizer) and id(args[0]) not in self._stepped:
             self._meet(args[0], _name_in(users_frame(sys._getframe(1)), args[0]))
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
@@ -77,6 +77,7 @@ class IdleOptimizers(Collector):
             self._stepped.add(id(optimizer))
             self.recorder.note({f"idle/{name}": 0})
             self._rouse(optimizer)
+        self.rest(not self._waiting)
 
     def close(self) -> None:
         if self._open:
@@ -105,6 +106,7 @@ class IdleOptimizers(Collector):
             return
         held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         if held:
+            self.rest(False)
             self._waiting[id(optimizer)] = Waiting(
                 weakref.ref(optimizer),
                 [weakref.ref(p) for p in (held[0], held[-1])],

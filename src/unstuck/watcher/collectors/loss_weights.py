@@ -40,9 +40,11 @@ class LossWeights(Collector):
         mean = options.get("reduction", "mean") in ("mean", "batchmean")
         if mean and isinstance(result, Tensor) and result.requires_grad and result.numel() == 1:
             self._means = [*self._means[-MOST:], result]
+            self.rest(False)
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
         means, self._means = self._means, []
+        self.rest()
         if not means or root.grad_fn is None or not self.watched.closely:
             return
         if any(m is root for m in means):
@@ -58,3 +60,4 @@ class LossWeights(Collector):
 
     def after_step(self, name: str, optimizer: Optimizer) -> None:
         self._means = []
+        self.rest()

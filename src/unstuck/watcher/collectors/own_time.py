@@ -38,6 +38,7 @@ class OwnTime(Collector):
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
         if self._applies is False:
+            self.rest()
             return
         if self.recorder.clock.step != self._step:
             self._step_over()

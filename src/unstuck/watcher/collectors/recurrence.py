@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.watcher.collector import Collector, Watched
-from unstuck.watcher.schedule import looks_at_terms
 from unstuck.watcher.statistics import one
 
 FEWEST = 8  # time steps, or calls in one step, that make a recurrence
@@ -37,7 +36,8 @@ class Recurrence(Collector):
     ) -> None:
         count = self._calls[name] = self._calls.get(name, 0) + 1
         if isinstance(module, nn.RNNBase):
-            coming = looks_at_terms(self.recorder.clock.step + 1)  # it opens the step
+            schedule = self.recorder.schedule  # it opens the next step
+            coming = schedule.coming(self.recorder.clock.step + 1)[1]
             if count == 1 and coming and args and isinstance(args[0], Tensor):
                 self._run_again(name, module, args[0])
         elif name in self._repeated and count <= MOST_CALLS:

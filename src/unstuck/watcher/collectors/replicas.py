@@ -42,6 +42,7 @@ class Replicas(Collector):
             return
         self._step = step
         group = process_group()
+        self.rest(group is None)  # sampled steps ask again
         if group is None:
             return
         if not self._joined:

@@ -26,6 +26,7 @@ class SimilarityTargets(Collector):
             self._codes = None if codes is None else (tensors[0].shape[0], codes)
         else:
             self._read(names[0], tensors[0].detach())
+        self.rest(False)
         if self._codes is not None and self._asked is not None:
             count, where, asked = self._asked
             if count == self._codes[0]:
@@ -36,6 +37,7 @@ class SimilarityTargets(Collector):
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
         self._codes = self._asked = None
+        self.rest()
 
     def _read(self, name: str, asked: Tensor) -> None:
         if asked.ndim != 2 or asked.shape[0] != asked.shape[1] or asked.shape[0] < FEWEST:

@@ -41,6 +41,7 @@ class TokenLeak(Collector):
             return
         if isinstance(output, Tensor) and output.requires_grad:
             self._tokens, self._embedded = tokens.detach(), output
+            self.rest(False)
             self._model = name.partition(".")[0]
 
     def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
@@ -66,6 +67,7 @@ class TokenLeak(Collector):
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
         aimed, embedded = self._aimed, self._embedded
         self._tokens = self._embedded = self._aimed = None
+        self.rest()
         if aimed is None or embedded is None or not self.watched.by_term or self._hooked():
             return
         self._looks += 1

@@ -28,10 +28,13 @@ class TrainerMetrics(Collector):
         if outermost and self._left and not logs.known:
             self._left -= 1
             logs.look(sys._getframe(1))
+            self.rest(not logs.known)
 
     def before_backward(self, loss: str, root: Tensor, value: Tensor) -> None:
         if logs.known:
             self._record(logs.news(), max(0, self.recorder.clock.step - 1))
+        else:
+            self.rest()
 
     def close(self) -> None:
         self._record(logs.news(), self.recorder.clock.step)
