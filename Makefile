@@ -9,7 +9,7 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check light bench fuzz matrix course study-contrast study-demo docs screenshot \
+.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-demo docs screenshot \
   corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
@@ -33,6 +33,8 @@ bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading speed, the cost of being
 	$(BIN)/python bench/many_runs.py
 	$(BIN)/python bench/read_tensorboard.py
 	$(BIN)/python bench/watch_overhead.py
+	$(BIN)/python bench/live_cost.py
+	$(BIN)/python bench/long_run.py
 	$(BIN)/python scripts/simulate_trials.py
 
 study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 minutes)
@@ -40,6 +42,9 @@ study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 mi
 
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py
+
+chaos: $(VENV)/.dev  ## half an hour of accidents: training must not notice, records stay readable
+	$(BIN)/python scripts/chaos.py --minutes 30
 
 fuzz: $(VENV)/.dev  ## 10,000 damaged logs of every format
 	$(BIN)/python scripts/fuzz_sources.py
