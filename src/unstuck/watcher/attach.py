@@ -6,6 +6,7 @@ Whatever goes wrong in here, training goes on: the watcher warns once and detach
 import atexit
 import contextlib
 import functools
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ from unstuck.watcher.evaluation import Evaluation
 from unstuck.watcher.functions import Functions
 from unstuck.watcher.losses import Losses
 from unstuck.watcher.modules import Modules
-from unstuck.watcher.naming import caller, clean
+from unstuck.watcher.naming import clean, is_library, speaking_frame
 from unstuck.watcher.optimizers import Optimizers
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.scalers import Scalers
@@ -234,7 +235,8 @@ class Watcher:
         def backward(tensor: Tensor, *args: Any, **options: Any) -> Any:
             root, loss = tensor, ""
             if self._mine() and tensor.grad_fn is not None and tensor.numel() == 1:
-                frame = caller(1)
+                here = sys._getframe(1)  # the user's own code speaks for itself
+                frame = speaking_frame(here) if is_library(here.f_code.co_filename) else here
                 found = frame and self._own(self._before_backward, tensor, frame)
                 root, loss = found or (tensor, "")
             self._modules.busy = True

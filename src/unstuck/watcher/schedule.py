@@ -68,6 +68,8 @@ class Schedule:
             self._dense_until = step + 2 + DENSE  # the next step may be decided already
 
     def _decide(self, step: int) -> tuple[bool, bool]:
+        if step % LAYERS_EVERY and step >= self._dense_until:  # nearly all steps
+            return False, False
         if not looks_at_layers(step):  # and so not at terms
             return step < self._dense_until, False
         terms = looks_at_terms(step)
