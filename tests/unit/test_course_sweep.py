@@ -24,7 +24,7 @@ def one(healthy, sick, fault, higher=True):
     return Item("x", module, healthy, {"f": sick})
 
 
-WORSE = Fault({"lr": 9.0}, "it gets worse", ("OPT001", "INI002"))
+WORSE = Fault({"lr": 9.0}, "it gets worse", ("OPT001", "CAP002"))
 
 
 def test_a_fault_hurts_where_the_interval_of_the_paired_difference_excludes_zero():

@@ -47,13 +47,13 @@ def some(steps, size=4):
 
 def watched(tmp_path, body):
     torch.manual_seed(0)
-    with unstuck.watch(out=tmp_path / "run"):
+    with unstuck.watch(out=tmp_path / "run", budget=None):
         body()
     return unstuck.load(tmp_path / "run")
 
 
 def test_waiting_for_a_slow_loader_is_most_of_the_time(tmp_path):
-    loader = DataLoader(Slow(0.02, 160), 4)
+    loader = DataLoader(Slow(0.02, 320), 4)
     run = watched(tmp_path, lambda: train(network(), loader))
     assert np.median(run.series["wait/data"].value) > 0.5
     assert np.median(run.series["wait/before_forward"].value) > 0.4
