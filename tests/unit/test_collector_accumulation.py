@@ -27,7 +27,7 @@ def norm(model):
 
 
 def watched(loop, folder, **options):
-    with unstuck.watch(out=folder / "run", **options) as run:
+    with unstuck.watch(out=folder / "run", budget=None, **options) as run:
         loop()
     return unstuck.load(run.path)
 

@@ -100,7 +100,7 @@ def entropy(maps, causal):
 @pytest.mark.parametrize("attention", [Fused, Written])
 @pytest.mark.parametrize("causal", [False, True])
 def test_maps_and_tokens_as_the_model_had_them(tmp_path, attention, causal):
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         model, _ = training(lambda: Model(attention, causal))
     series = unstuck.load(run.path).series
     for i, block in enumerate(model.blocks):
@@ -134,7 +134,7 @@ def test_torchs_own_layers_are_read(tmp_path, need_weights):
         def forward(self, x):
             return self.layer(x, x, x, need_weights=need_weights)[0]
 
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         training(Own)
     found = unstuck.load(run.path).series["attention/model.layer/entropy"].value
     assert found.min() > 0.5 and found.max() <= 1
@@ -155,7 +155,7 @@ def test_a_sequence_that_comes_first_is_not_taken_for_the_batch(tmp_path):
 
     read = {}
     for first in (True, False):
-        with unstuck.watch(out=tmp_path / str(first)) as run:
+        with unstuck.watch(out=tmp_path / str(first), budget=None) as run:
             training(lambda first=first: Turned(first))
         read[first] = unstuck.load(run.path).series["tokens/model.stack.layers.1/similarity"].value
     assert read[True] == pytest.approx(read[False], abs=1e-3)
@@ -170,7 +170,7 @@ def test_a_softmax_over_classes_is_no_attention(tmp_path):
         def forward(self, x):
             return self.head(x).softmax(-1)
 
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         training(Classifier)
     assert not unstuck.load(run.path).matching("attention/*")
 
@@ -178,6 +178,6 @@ def test_a_softmax_over_classes_is_no_attention(tmp_path):
 @pytest.mark.parametrize("attention", [Fused, Written])
 def test_watching_changes_no_bit(tmp_path, attention):
     alone = training(lambda: Model(attention, True))[1]
-    with unstuck.watch(out=tmp_path / "run"):
+    with unstuck.watch(out=tmp_path / "run", budget=None):
         watched = training(lambda: Model(attention, True))[1]
     assert all(torch.equal(a, b) for a, b in zip(alone, watched, strict=True))

@@ -66,7 +66,7 @@ def growing(make, calls, steps=5, keep=None):
 )
 def test_the_error_beyond_the_horizon(tmp_path, make, calls, horizon):
     errors = []
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         growing(make, calls, keep=errors)
     record = unstuck.load(run.path)
     assert record.facts["horizon/model"] == horizon and record.facts["canvas/model"] == 31
@@ -81,7 +81,7 @@ def test_the_error_beyond_the_horizon(tmp_path, make, calls, horizon):
 
 
 def test_nothing_is_said_of_a_network_that_is_called_once(tmp_path):
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         growing(Rule, 1)
     assert not unstuck.load(run.path).matching("horizon/*")
 
@@ -92,13 +92,13 @@ def test_nothing_is_said_where_news_can_travel_anywhere(tmp_path):
             coarse = F.interpolate(F.avg_pool2d(x, 4), x.shape[-2:])
             return super().forward(x + 0.1 * coarse)
 
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         growing(Pyramid, 5)
     assert not unstuck.load(run.path).matching("horizon/*")
 
 
 def test_watching_changes_no_bit(tmp_path):
     alone = growing(Rule, 5)
-    with unstuck.watch(out=tmp_path / "run"):
+    with unstuck.watch(out=tmp_path / "run", budget=None):
         watched = growing(Rule, 5)
     assert all(torch.equal(a, b) for a, b in zip(alone, watched, strict=True))

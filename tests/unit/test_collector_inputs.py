@@ -10,7 +10,7 @@ import unstuck
 
 
 def watched(body, tmp_path):
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         body()
     return unstuck.load(run.path)
 
@@ -65,7 +65,7 @@ def test_made_samples_are_compared_with_real_ones(condition, tmp_path):
 
 def test_samples_the_user_tells_of(tmp_path):
     x = torch.randn(10, 2, 3, generator=torch.Generator().manual_seed(1))
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         model = nn.Linear(3, 1)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(3):
@@ -156,7 +156,7 @@ LOOPS = {
 @pytest.mark.parametrize("name", LOOPS)
 def test_watching_changes_no_bit(name, tmp_path):
     alone = LOOPS[name]()
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         seen = LOOPS[name]()
     assert all(torch.equal(a, b) for a, b in zip(alone, seen, strict=True))
     facts = unstuck.load(run.path).facts

@@ -49,7 +49,7 @@ def train(model, steps=8, scale=1.0):
 
 def watched(loop, folder):
     torch.manual_seed(0)
-    with unstuck.watch(out=folder / "run") as run:
+    with unstuck.watch(out=folder / "run", budget=None) as run:
         loop()
     return unstuck.load(run.path)
 

@@ -10,7 +10,7 @@ import unstuck
 
 def watched(body, tmp_path):
     torch.manual_seed(0)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         body()
     return unstuck.load(run.path)
 

@@ -31,7 +31,7 @@ def train(model, steps=40, size=6, after=None, **options):
 
 
 def watched(path, *args, **options):
-    with unstuck.watch(out=path / "run") as run:
+    with unstuck.watch(out=path / "run", budget=None) as run:
         train(*args, **options)
     return unstuck.load(run.path)
 
@@ -75,7 +75,7 @@ def test_a_frozen_backbone_is_no_evaluation_mode(tmp_path):
 def test_an_attack_in_evaluation_mode_before_each_step_is_no_evaluation_mode(tmp_path):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for _ in range(20):
             x = torch.randn(6, 1, 8, 8, requires_grad=True)
             y = torch.randint(3, (6,))

@@ -70,7 +70,7 @@ def vae(kind, divergence=False, keep=None, steps=20):
 )
 def test_the_spread_of_the_means(tmp_path, kind, where, divergence):
     means = []
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         vae(kind, divergence, means)
     series = unstuck.load(run.path).series
     spread, active = (series[f"posterior/{where}/{key}"] for key in ("spread", "active"))
@@ -84,7 +84,7 @@ def test_the_spread_of_the_means(tmp_path, kind, where, divergence):
 @pytest.mark.parametrize("kind", [Heads, Cut])
 def test_watching_changes_no_bit(tmp_path, kind):
     alone = vae(kind)
-    with unstuck.watch(out=tmp_path / "run"):
+    with unstuck.watch(out=tmp_path / "run", budget=None):
         watched = vae(kind)
     assert all(torch.equal(a, b) for a, b in zip(alone, watched, strict=True))
 
@@ -93,7 +93,7 @@ def test_a_mean_beside_no_variance_is_no_posterior(tmp_path):
     torch.manual_seed(0)
     model = nn.ModuleDict({"mean": nn.Linear(4, 4), "head": nn.Linear(4, 1)})
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for _ in range(3):
             model["head"](model["mean"](torch.randn(8, 4))).square().mean().backward()
             optimizer.step()

@@ -32,7 +32,7 @@ def hashing(tell=None, steps=36):
 def told(tmp_path_factory):
     """The run, and by step what was told in it."""
     seen = []
-    with unstuck.watch(out=tmp_path_factory.mktemp("told") / "run") as run:
+    with unstuck.watch(out=tmp_path_factory.mktemp("told") / "run", budget=None) as run:
 
         def tell(a, b, asked, errors):
             seen.append([t.detach().double().numpy() for t in (a, b, asked, errors)])
@@ -117,7 +117,7 @@ def test_a_pool_is_told_by_its_middle_and_its_worst(told):
 
 def test_telling_changes_no_bit(tmp_path):
     alone = hashing()
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
 
         def tell(a, b, asked, errors):
             run.embedding("codes", a)
@@ -130,7 +130,7 @@ def test_telling_changes_no_bit(tmp_path):
 
 
 def test_odd_things_told_are_passed_over(tmp_path, capsys):
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for value in (torch.tensor(1.0), torch.zeros(3), torch.zeros(1, 4), torch.zeros(0, 4)):
             run.embedding("codes", value)
             run.pair("a", value, "b", torch.zeros(5, 4))
@@ -158,7 +158,7 @@ def test_a_layer_named_after_hashing_is_read_untold(tmp_path):
     torch.manual_seed(0)
     model = Hasher()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for _ in range(3):
             model(torch.randn(9, 5)).square().mean().backward()
             optimizer.step()

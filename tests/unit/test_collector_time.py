@@ -62,7 +62,7 @@ def test_the_gradient_by_time_of_a_layer_that_runs_over_sequences(tmp_path, gain
     cell = nn.RNNCell(2, 8)
     cell.load_state_dict({n.removesuffix("_l0"): p for n, p in model.layer.state_dict().items()})
     torch.manual_seed(1)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         train(model, steps=1)
     torch.manual_seed(1)
     x = torch.randn(5, 24, 2)[:4].requires_grad_()
@@ -82,7 +82,7 @@ def test_the_gradient_by_time_of_a_cell_in_a_loop(tmp_path):
     def note(model):
         wanted.append(ratio(torch.stack([s.grad.norm() for s in model.states])))
 
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         train(model, after=note)
     found = unstuck.load(run.path).series["recurrence/model.cell/gradient_ratio"]
     assert found.step.tolist() == [1, 2, 3, 4, 16]
@@ -98,7 +98,7 @@ def test_watching_recurrent_layers_changes_no_bit(tmp_path, kind, options):
         torch.manual_seed(0)
         model = Reader(kind, **options)
         if watched:
-            with unstuck.watch(out=tmp_path / "run") as run:
+            with unstuck.watch(out=tmp_path / "run", budget=None) as run:
                 train(model, steps=60)
             series = unstuck.load(run.path).series
             assert len(series["recurrence/model.layer/gradient_ratio"]) >= 3
@@ -128,7 +128,7 @@ def in_chunks(detach, chunks=6):
 
 @pytest.mark.parametrize("detach", [True, False])
 def test_a_state_that_is_carried_on_is_counted_chunk_by_chunk(tmp_path, detach):
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         in_chunks(detach)
     found = unstuck.load(run.path).series["history/loss"]
     assert set(found.value.tolist()) == ({0.0} if detach else {5.0})
@@ -138,7 +138,7 @@ def test_losses_of_tasks_that_share_a_trunk_reach_back_once(tmp_path):
     torch.manual_seed(0)
     trunk, heads = nn.Linear(4, 8), nn.ModuleList(nn.Linear(8, 1) for _ in range(5))
     optimizer = torch.optim.SGD([*trunk.parameters(), *heads.parameters()], lr=0.01)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for _ in range(20):
             shared = trunk(torch.randn(6, 4)).tanh()
             losses = [head(shared).square().mean() for head in heads]
@@ -153,7 +153,7 @@ def test_the_agreement_of_gradients_and_the_floor_of_their_noise(tmp_path):
     torch.manual_seed(0)
     model, gradients = nn.Linear(6, 1), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.5)
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for _ in range(40):
             x = torch.randn(4, 6)
             loss = F.mse_loss(model(x), x[:, :1] + torch.randn(4, 1))
@@ -178,7 +178,7 @@ def test_the_floor_is_what_a_lower_rate_gains(tmp_path, kind):
     rate = {"SGD": 0.02, "Adam": 0.02}[kind]
     optimizer = getattr(torch.optim, kind)(model.parameters(), lr=rate)
     excess = []
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for step in range(3000):
             x = torch.randn(4, 20)
             loss = 0.5 * (model(x) - torch.randn(4, 1)).square().mean()

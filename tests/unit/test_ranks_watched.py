@@ -173,7 +173,7 @@ def test_a_killed_rank_leaves_its_record_and_is_named(tmp_path):
     words = (*TORCHRUN, free_port(), name, "--kill")
     done = command("-m", "unstuck", "run", "--out", "run", *words, cwd=tmp_path)
     assert done.returncode != 0
-    assert re.search(r"DST004 .*rank 1 was lost after step 1\d", done.stderr), done.stderr
+    assert re.search(r"DST004 .*rank 1 was lost after step \d+", done.stderr), done.stderr
     run = unstuck.load(tmp_path / "run")
     assert len(run.series["rank/1/loss/loss"]) >= 2  # the last quarter of a second may be lost
     assert "rank/1/closed" not in run.facts and "rank/0/exception" in run.facts

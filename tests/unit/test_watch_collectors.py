@@ -15,7 +15,7 @@ def train(steps=20, between=lambda run, out: None, out=None, **options):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with unstuck.watch({"net": model}, out=out, **options) as run:
+    with unstuck.watch({"net": model}, out=out, budget=None, **options) as run:
         for _ in range(steps):
             answer = model(torch.randn(5, 4))
             loss = cross_entropy(answer, torch.zeros(5, dtype=torch.long))

@@ -14,7 +14,7 @@ from unstuck.watcher.terms import discover, named_scalars
 
 
 def watched(loop, tmp_path, **options):
-    with unstuck.watch(out=tmp_path / "run", **options) as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None, **options) as run:
         loop()
     return unstuck.load(run.path)
 
@@ -215,7 +215,7 @@ def test_two_losses_of_one_name_are_told_apart(tmp_path):
 def test_changed_weight_equals_the_change_written_into_the_script(changes, written, tmp_path):
     torch.manual_seed(0)
     expected = train_gan(20, **written)
-    with unstuck.watch(out=tmp_path / "run", changes=changes) as run:
+    with unstuck.watch(out=tmp_path / "run", changes=changes, budget=None) as run:
         game = train_gan(20)
     # the loss of the last step is made of weights that twenty changed steps led to
     for ours, theirs in zip(game.net_g.parameters(), expected.net_g.parameters(), strict=True):
@@ -240,7 +240,7 @@ def test_changed_learning_rate_equals_the_change_written_into_the_script(tmp_pat
         return model.weight.detach(), schedule.get_last_lr()
 
     expected, _ = train(0.003)
-    with unstuck.watch(out=tmp_path / "run", changes={"lr/optimizer": "x0.1"}) as run:
+    with unstuck.watch(out=tmp_path / "run", changes={"lr/optimizer": "x0.1"}, budget=None) as run:
         got, rates = train(0.03)
     assert torch.allclose(got, expected, atol=1e-7)
     assert rates == [pytest.approx(0.03 * 0.9**20)]  # the script's own schedule is untouched
@@ -250,7 +250,7 @@ def test_changed_learning_rate_equals_the_change_written_into_the_script(tmp_pat
 @pytest.mark.parametrize("change", [{"lr": 1.0}, {"lr/o": "fast"}, {"weight/a": 1.0}])
 def test_malformed_change_is_refused_before_anything_is_written(change, tmp_path):
     with pytest.raises(ValueError, match=r"lr|weight"):
-        unstuck.watch(out=tmp_path / "run", changes=change)
+        unstuck.watch(out=tmp_path / "run", changes=change, budget=None)
     assert not (tmp_path / "run").exists()
 
 
@@ -263,7 +263,7 @@ def test_a_function_that_is_handed_losses_has_one_for_each_name_its_callers_give
     torch.manual_seed(0)
     painter, judge = nn.Linear(3, 2), nn.Linear(2, 1)
     optimizers = [torch.optim.SGD(m.parameters(), lr=0.01) for m in (painter, judge)]
-    with unstuck.watch(out=tmp_path / "run") as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         for _ in range(8):
             painted = painter(torch.randn(5, 3))
             d_loss = judge(painted.detach()).square().mean()

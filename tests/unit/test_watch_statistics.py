@@ -14,7 +14,7 @@ from unstuck.watcher.schedule import looks_at_layers, looks_at_terms
 
 
 def watched(loop, tmp_path, **options):
-    with unstuck.watch(out=tmp_path / "run", **options) as run:
+    with unstuck.watch(out=tmp_path / "run", budget=None, **options) as run:
         loop()
     return unstuck.load(run.path)
 

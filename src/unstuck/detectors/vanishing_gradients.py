@@ -43,11 +43,11 @@ not by depth (one layer behind a gate that is nearly closed):
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unstuck.detector import detector
-from unstuck.records import Evidence, Finding, Floats, Run, Series
-from unstuck.signals.align import divided, together
+from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.align import together
+from unstuck.signals.depth import tau, thirds
 from unstuck.signals.layers import layers_of
 from unstuck.signals.names import shown
 from unstuck.signals.spans import last_span_beyond, length
@@ -61,8 +61,6 @@ LASTING = 0.6  # share of the run; starts that heal do so within a fifth (LOG.md
 
 @detector("GRD001", needs=("grad_norm/*/*",), explains=("OPT004",))
 def vanishing_gradients(run: Run) -> Iterator[Finding]:
-    from scipy import stats  # takes longer to import than most runs to diagnose
-
     for model, series in layers_of(run, "grad_norm").items():
         layers = [s for s in series.values() if np.any(s.value > 0)]
         if len(layers) < DEEP:
@@ -70,9 +68,9 @@ def vanishing_gradients(run: Run) -> Iterator[Finding]:
         steps, norms = together(layers)
         if not steps.size:  # never read at one step: trained by one optimizer after another
             continue
-        ratio = in_windows(_first_over_last(steps, norms))
+        ratio = in_windows(Series("first/last third of grad_norm", steps, thirds(norms)))
         span = last_span_beyond(ratio, "<", FAINT, at_least=LASTING * length(ratio))
-        order = stats.kendalltau(range(len(layers)), np.median(norms, axis=1)).statistic
+        order = tau(np.median(norms, axis=1))
         if span and order > ORDERED:
             first, last = (shown(s.name.rsplit("/", 1)[1], 20) for s in (layers[0], layers[-1]))
             yield Finding(
@@ -84,10 +82,3 @@ def vanishing_gradients(run: Run) -> Iterator[Finding]:
                 ),
                 evidence=(Evidence(ratio, "<", FAINT, span),),
             )
-
-
-def _first_over_last(steps: NDArray[np.int64], norms: Floats) -> Series:
-    """Median norm of the first third of the layers over that of the last."""
-    count = len(norms) // 3
-    first, last = np.median(norms[:count], axis=0), np.median(norms[-count:], axis=0)
-    return Series("first/last third of grad_norm", steps, divided(first, last))

@@ -20,9 +20,13 @@ def first_over_last(layers: Sequence[Series], name: str) -> tuple[Series, float]
     steps, values = together(layers)
     if not steps.size:
         return Series(name, steps, np.zeros(0)), 0.0
+    return Series(name, steps, thirds(values)), tau(values[:, 0])
+
+
+def thirds(values: Floats) -> Floats:
+    """Median of the first third of the layers (rows) over that of the last, step by step."""
     count = len(values) // 3
-    first, last = np.median(values[:count], axis=0), np.median(values[-count:], axis=0)
-    return Series(name, steps, divided(first, last)), tau(values[:, 0])
+    return divided(np.median(values[:count], axis=0), np.median(values[-count:], axis=0))
 
 
 def tau(values: Floats) -> float:

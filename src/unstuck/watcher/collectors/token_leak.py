@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.watcher.collector import Collector
+from unstuck.watcher.extra_pass import hooked, undisturbed
+from unstuck.watcher.ranks import process_group
 
 SHORTEST = 8  # tokens of a sequence
 LOOKS = (1, 40)  # steps; what a mask lets through does not change
@@ -60,7 +62,7 @@ class TokenLeak(Collector):
             return
         targets = target.detach().reshape(tokens.shape)
         self._compare(tokens, targets)
-        if self._wants_look() and not _distributed():
+        if self._wants_look() and process_group() is None:
             chosen = scores.gather(1, target.clamp_min(0).unsqueeze(1))
             self._aimed = chosen.reshape(tokens.shape)[:, : tokens.shape[1] // 2].sum()
 
@@ -68,13 +70,15 @@ class TokenLeak(Collector):
         aimed, embedded = self._aimed, self._embedded
         self._tokens = self._embedded = self._aimed = None
         self.rest()
-        if aimed is None or embedded is None or not self.watched.by_term or self._hooked():
+        if aimed is None or embedded is None or not self.watched.by_term:
+            return
+        models = list(self.watched.modules.models.values())
+        if hooked(models, ()):
             return
         self._looks += 1
         self._looking = True
-        devices = [embedded.device.index] if embedded.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices):
+            with undisturbed(models, [embedded]):
                 (slope,) = torch.autograd.grad(
                     aimed, [embedded], retain_graph=True, allow_unused=True
                 )
@@ -102,13 +106,3 @@ class TokenLeak(Collector):
         """Whether the next step may be one to look in."""
         step = self.recorder.clock.step + 1
         return self._looks < len(LOOKS) and step >= LOOKS[self._looks]
-
-    def _hooked(self) -> bool:
-        """Whether the user's own hooks would see the extra backward pass."""
-        models = self.watched.modules.models.values()
-        return any(m._backward_hooks or m._backward_pre_hooks for x in models for m in x.modules())
-
-
-def _distributed() -> bool:
-    """Whether there are other processes that an extra backward pass might set waiting."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
