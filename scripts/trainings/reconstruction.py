@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import unstuck
 from trainings import healthy, sick
 from trainings.digits import batches
-from unstuck.probes.path_reliance import path_reliance
+from unstuck.lab.paths import path_reliance
 
 
 class Autoencoder(nn.Module):

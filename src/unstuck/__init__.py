@@ -23,18 +23,24 @@ from unstuck.records import Verdict as Verdict
 from unstuck.source import UnreadableRunError as UnreadableRunError
 
 if TYPE_CHECKING:
-    from unstuck.probes.path_reliance import path_reliance as path_reliance
+    from unstuck.lab.paths import path_reliance as path_reliance
+    from unstuck.lab.subject import Rollout as Rollout
+    from unstuck.lab.subject import Subject as Subject
     from unstuck.trials import trial as trial
     from unstuck.watcher.session import log as log
     from unstuck.watcher.session import note as note
+    from unstuck.watcher.session import probe as probe
     from unstuck.watcher.session import watch as watch
 
 _LATER = {
     "watch": "unstuck.watcher.session",
     "log": "unstuck.watcher.session",
     "note": "unstuck.watcher.session",
+    "probe": "unstuck.watcher.session",
+    "Subject": "unstuck.lab.subject",
+    "Rollout": "unstuck.lab.subject",
     "trial": "unstuck.trials",
-    "path_reliance": "unstuck.probes.path_reliance",
+    "path_reliance": "unstuck.lab.paths",
 }
 
 

@@ -11,7 +11,7 @@ from unstuck import probes as probe_folder
 from unstuck import remedies as remedy_folder
 from unstuck import sources as source_folder
 from unstuck.detector import Detector
-from unstuck.probe import Probe
+from unstuck.experiment import Probe
 from unstuck.remedy import Remedy
 from unstuck.source import Source
 

@@ -17,7 +17,8 @@ class Detector:
 
     `needs`: patterns of series, each of which must match one; `needs_facts`: the same for facts.
     `sharpened_by`: patterns of series, facts or settings; where none is there, a finding can be an
-    info at most. `by_step`: means of whole epochs tell it nothing.
+    info at most. `or_facts`: patterns of facts (a probe's) that are enough without `needs`.
+    `by_step`: means of whole epochs tell it nothing.
     `explains`: codes that are only symptoms where this one is found.
     """
 
@@ -29,6 +30,7 @@ class Detector:
     by_step: bool = False
     explains: tuple[str, ...] = ()
     reads_nan: bool = False  # most detectors must keep quiet about NaN: it has its own code
+    or_facts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -41,6 +43,8 @@ class Detector:
 
     def missing(self, run: Run) -> tuple[str, ...]:
         """The patterns this run has no series or fact for."""
+        if self.or_facts and all(run.facts_matching(p) for p in self.or_facts):
+            return ()
         series = tuple(p for p in self.needs if not run.matching(p))
         facts = tuple(p for p in self.needs_facts if not run.facts_matching(p))
         epochs = self.by_step and run.facts.get("step/unit") == "epoch"
@@ -65,8 +69,9 @@ def detector(
     by_step: bool = False,
     explains: tuple[str, ...] = (),
     reads_nan: bool = False,
+    or_facts: tuple[str, ...] = (),
 ) -> Callable[[Body], Detector]:
     """Tag a function as a detector. Nothing is registered: unstuck.catalog finds it."""
     return lambda function: Detector(
-        code, needs, function, needs_facts, sharpened_by, by_step, explains, reads_nan
+        code, needs, function, needs_facts, sharpened_by, by_step, explains, reads_nan, or_facts
     )

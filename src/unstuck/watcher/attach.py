@@ -22,6 +22,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from unstuck.lab.untouched import under_way
 from unstuck.records import Scalar
 from unstuck.vocabulary import metric_name
 from unstuck.watcher import process
@@ -198,8 +199,12 @@ class Watcher:
 
     def _mine(self) -> bool:
         """Whether this is the process and the thread that is watched, and not a recording of a
-        CUDA graph, into which nothing of ours may get."""
-        if threading.get_ident() != self._thread or process.number() != self._process:
+        CUDA graph, into which nothing of ours may get, and not an experiment of ours."""
+        if (
+            under_way()
+            or threading.get_ident() != self._thread
+            or process.number() != self._process
+        ):
             return False
         return not (self._on_gpu and torch.cuda.is_current_stream_capturing())
 

@@ -4,13 +4,15 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
+from unstuck.examine import Examination, chosen, examined
+from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
 from unstuck.watcher.budget import SHARE
@@ -86,6 +88,30 @@ def note(facts: Mapping[str, Scalar]) -> None:
     """Record what is known once (a probe's result, a setting). Nothing happens unwatched."""
     if _active is not None and _active.attached:
         _active.note(facts)
+
+
+def probe(
+    model: nn.Module,
+    batch: Any,
+    loss: Callable[..., Any],
+    optimizer: Optimizer | None = None,
+    *,
+    only: Sequence[str] = (),
+    seconds: float = float("inf"),
+    **more: Any,
+) -> Examination:
+    """Experiment on a live model and put everything back, bitwise.
+
+    `loss(model, batch)` gives a scalar or a mapping of named terms; a loss of (prediction, target)
+    goes with `batch = (inputs, target)`. `only` names probes (default: all), `seconds` bounds the
+    time, `more` are further fields of unstuck.Subject. Where a run is being watched, the facts are
+    recorded in it. ValueError for an unknown probe, TypeError for what cannot be a model, a batch
+    or a loss.
+    """
+    subject = Subject(model, batch, loss, optimizer, **more)
+    found = examined(subject, chosen(only), seconds=seconds)
+    note(found.facts)
+    return found
 
 
 def start_in_child(asked: str) -> None:

@@ -1,4 +1,6 @@
-"""path-reliance: how much of a decoder's output comes from its skips, how much from its bottleneck.
+"""How much of the output of a path comes from its skips, how much from its bottleneck.
+
+For a path that its user names; the probe `path-reliance` finds a network's skips by itself.
 
 Runs one path of a U-shaped network again with one of its inputs taken away, and gives the error
 as a multiple of the error of the intact path:
@@ -12,25 +14,23 @@ A path without skips has only the second fact. Nothing is changed: no gradient, 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-
-from unstuck.probe import Facts, probe
 
 Skips = Sequence[Tensor]
 NOTHING = 1e-12  # smallest error to divide by
 
 
-@probe("reliance/*")
 def path_reliance(
     name: str,
-    decode: Callable[[Tensor, Skips | None], Tensor],
+    decode: Callable[[Tensor, Any], Tensor],
     z: Tensor,
     skips: Skips | None,
     loss: Callable[[Tensor], Tensor],
     known: Skips | None = None,
-) -> Facts:
+) -> dict[str, float]:
     """Facts on one path: `loss(decode(z, skips))` intact and with an input taken away.
 
     z: (n, ...), n >= 2; skips: tensors (n, ...), or None for a path without; `known`: the skips

@@ -1,0 +1,85 @@
+"""Subject -> Examination: probes one by one, everything put back, the facts diagnosed."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from unstuck import catalog
+from unstuck.diagnose import diagnose
+from unstuck.experiment import NotProbed, Probe, Result
+from unstuck.lab.subject import Subject
+from unstuck.lab.untouched import untouched
+from unstuck.records import Diagnosis, Run, Scalar
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the probes found: their results by name, what was not probed and why, the diagnosis."""
+
+    results: dict[str, Result]
+    left_out: dict[str, str]
+    seconds: dict[str, float]
+    diagnosis: Diagnosis
+
+    @property
+    def facts(self) -> dict[str, Scalar]:
+        """All facts of all probes."""
+        return dict(self.diagnosis.run.facts)
+
+
+def chosen(names: Iterable[str] = (), *, cheap: bool = False) -> tuple[Probe, ...]:
+    """Probes by name, all for none; ValueError names the ones there are."""
+    known = {probe.name: probe for probe in catalog.probes()}
+    wanted = list(names)
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"there is no probe {name[:80]!r}; there are: {', '.join(known)}")
+    if wanted:
+        return tuple(known[name] for name in wanted)
+    return tuple(p for p in known.values() if p.cheap or not cheap)
+
+
+def examined(
+    subject: Subject,
+    probes: Sequence[Probe],
+    *,
+    seconds: float = float("inf"),
+    about: Told = lambda name: None,
+) -> Examination:
+    """Run the probes; the subject is bitwise what it was after each, also where one is broken off.
+
+    `seconds`: time for all of them, of which each gets an equal share of what is left. `about` is
+    told each probe's name before it runs. An experiment that fails (out of memory, a model that
+    cannot run in evaluation mode) is left out with its reason and costs only itself.
+    """
+    results: dict[str, Result] = {}
+    left_out: dict[str, str] = {}
+    took: dict[str, float] = {}
+    began = time.monotonic()
+    for index, probe in enumerate(probes):
+        left = seconds - (time.monotonic() - began)
+        if left <= 0:
+            left_out[probe.name] = f"no time was left of {seconds:.3g} s"
+            continue
+        about(probe.name)
+        start = time.monotonic()
+        try:
+            results[probe.name] = performed(probe, subject, left / (len(probes) - index))
+        except NotProbed as reason:
+            left_out[probe.name] = str(reason)
+        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            left_out[probe.name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        took[probe.name] = time.monotonic() - start
+    facts = {name: value for result in results.values() for name, value in result.facts.items()}
+    run = Run({}, facts=facts, name=subject.name)
+    return Examination(results, left_out, took, diagnose(run))
+
+
+def performed(probe: Probe, subject: Subject, seconds: float = float("inf")) -> Result:
+    """One probe, and everything put back."""
+    with untouched((subject.model, *subject.others), subject.optimizer), torch.enable_grad():
+        return probe(subject, seconds=seconds)

@@ -1,0 +1,1 @@
+"""What experiments on a live model share: their subject, its batches, and putting it all back."""
