@@ -200,13 +200,9 @@ class Watcher:
     def _mine(self) -> bool:
         """Whether this is the process and the thread that is watched, and not a recording of a
         CUDA graph, into which nothing of ours may get, and not an experiment of ours."""
-        if (
-            under_way()
-            or threading.get_ident() != self._thread
-            or process.number() != self._process
-        ):
-            return False
-        return not (self._on_gpu and torch.cuda.is_current_stream_capturing())
+        here = threading.get_ident() == self._thread and process.number() == self._process
+        recording = self._on_gpu and torch.cuda.is_current_stream_capturing()
+        return here and not recording and not under_way()
 
     def _if_mine(self, call: Callable[..., Any], *args: Any) -> None:
         if self._mine():
