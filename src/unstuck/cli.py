@@ -4,6 +4,7 @@ Exit status: 0 all well; 1 findings at or above `--fail-on`; 2 bad input, in one
 A watched script keeps its own exit status.
 """
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from unstuck.cli_export import export_command
 from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
 from unstuck.cli_options import ScriptCommand, report_options, show, status_of
+from unstuck.cli_probe import preflight_command, probe_command
 from unstuck.diagnose import diagnose
 from unstuck.records import Scalar
 from unstuck.source import UnreadableRunError
@@ -88,7 +90,7 @@ def run_command(
 @main.command(name="explain")
 @click.argument("code")
 def explain_command(code: str) -> None:
-    """Show the page of a pathology (a code such as COL004, or its name), remedy or log format."""
+    """Show the page of a pathology (COL004, or its name), remedy, probe or log format."""
     from unstuck.report.explain import print_explain
 
     for detector in catalog.detectors():
@@ -103,9 +105,14 @@ def explain_command(code: str) -> None:
         if code.lower() == source.name:
             print_explain(source.page)
             return
+    if importlib.util.find_spec("torch"):  # the pages of probes come with what they need
+        for probe in catalog.probes():
+            if code.lower() == probe.name:
+                print_explain(probe.page)
+                return
     codes = ", ".join(d.code for d in catalog.detectors())
     raise click.ClickException(
-        f"no pathology, remedy or log format is called {code!r}; codes: {codes}"
+        f"no pathology, remedy, probe or log format is called {code!r}; codes: {codes}"
     )
 
 
@@ -151,6 +158,8 @@ for command in (
     sources_command,
     watch_command,
     serve_command,
+    probe_command,
+    preflight_command,
     case_group,
 ):
     main.add_command(command)

@@ -2,33 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 
 from unstuck import catalog
 from unstuck.diagnose import diagnose
-from unstuck.experiment import NotProbed, Probe, Result
+from unstuck.experiment import Examination, NotProbed, Probe, Result
 from unstuck.lab.subject import Subject
 from unstuck.lab.untouched import untouched
-from unstuck.records import Diagnosis, Run, Scalar
+from unstuck.records import Run
 
 Told = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What the probes found: their results by name, what was not probed and why, the diagnosis."""
-
-    results: dict[str, Result]
-    left_out: dict[str, str]
-    seconds: dict[str, float]
-    diagnosis: Diagnosis
-
-    @property
-    def facts(self) -> dict[str, Scalar]:
-        """All facts of all probes."""
-        return dict(self.diagnosis.run.facts)
 
 
 def chosen(names: Iterable[str] = (), *, cheap: bool = False) -> tuple[Probe, ...]:

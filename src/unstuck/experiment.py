@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from unstuck.records import Floats, Scalar
+from unstuck.records import Diagnosis, Floats, Scalar
 
 Facts = Mapping[str, Scalar]
 
@@ -105,3 +105,21 @@ class Probe:
 def probe(*facts: str, cheap: bool = False) -> Callable[[Callable[..., Result]], Probe]:
     """Tag a function as a probe that yields facts matching these patterns."""
     return lambda function: Probe(facts, function, cheap)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the probes found: their results by name, what was not probed and why, the diagnosis.
+
+    `seconds`: what each probe took, also those that are left out.
+    """
+
+    results: Mapping[str, Result]
+    left_out: Mapping[str, str]
+    seconds: Mapping[str, float]
+    diagnosis: Diagnosis
+
+    @property
+    def facts(self) -> dict[str, Scalar]:
+        """All facts of all probes."""
+        return dict(self.diagnosis.run.facts)

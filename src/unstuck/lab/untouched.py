@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter as preserve_version
 from torch.optim import Optimizer
 
 DEEPEST = 6  # containers within containers that are followed: state of state of an optimizer
@@ -108,11 +109,12 @@ class _Kept:
         self.asks = tensor.requires_grad
         self.grad = tensor.grad if tensor.is_leaf else None
         self.hooks = {name: dict(held) for name, held in _hooks(tensor).items()}
+        self.version = None if tensor.is_inference() else preserve_version(tensor)
 
     def put_back(self) -> None:
         tensor = self.tensor
         tensor.data = self.data
-        self.data.copy_(self.numbers)  # through .data: graphs that wait for backward stay valid
+        self.data.copy_(self.numbers)
         if tensor.is_leaf:
             if tensor.requires_grad != self.asks:
                 tensor.requires_grad_(self.asks)
@@ -120,6 +122,8 @@ class _Kept:
         for name, now in _hooks(tensor).items():
             now.clear()
             now.update(self.hooks.get(name, {}))
+        if self.version is not None:  # the same numbers: graphs that wait for backward stay valid
+            self.version.__exit__()
 
 
 def _hooks(tensor: Tensor) -> dict[str, dict[int, Any]]:

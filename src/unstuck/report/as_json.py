@@ -75,8 +75,8 @@ def _run(run: Run) -> Json:
     return {
         "name": _text(run.name),
         "last_step": run.last_step,
-        "recipe": _scalars(run.recipe),
-        "facts": _scalars(story.known(run.facts)),
+        "recipe": scalars(run.recipe),
+        "facts": scalars(story.known(run.facts)),
         "series": [_series(run, series) for _, series in sorted(run.series.items())],
     }
 
@@ -142,7 +142,7 @@ def _plan(plan: Plan) -> Json:
         "confidence": _number(plan.confidence),
         "finding": plan.finding,
         "seeds": [int(seed) for seed in plan.seeds],
-        "baseline": _scalars(plan.baseline),
+        "baseline": scalars(plan.baseline),
         "treatments": [treatment(t) for t in plan.treatments],
     }
 
@@ -151,7 +151,7 @@ def treatment(it: Treatment) -> Json:
     return {
         "name": _text(it.name),
         "remedy": _text(it.remedy),
-        "changes": _scalars(it.changes),
+        "changes": scalars(it.changes),
         "expectation": _text(it.expectation),
         "answers": list(it.answers),
     }
@@ -161,7 +161,7 @@ def _outcome(outcome: Outcome) -> Json:
     return {
         "arm": _text(outcome.arm),
         "seed": int(outcome.seed),
-        "metrics": _scalars(outcome.metrics),
+        "metrics": scalars(outcome.metrics),
         "codes": None if outcome.codes is None else list(outcome.codes),
         "seconds": _number(outcome.seconds),
         "error": _text(outcome.error),
@@ -184,7 +184,7 @@ def _count(value: int | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _scalars(values: Mapping[str, Any]) -> Json:
+def scalars(values: Mapping[str, Any]) -> Json:
     return {_text(key): _scalar(value) for key, value in values.items()}
 
 

@@ -39,7 +39,7 @@ def render(
             run=run,
             style=Markup(style),  # our own package data, as is the script
             script=Markup(script),
-            policy=_policy(style, script),
+            policy=content_policy(style, script),
             causes=causes,
             causes_left=causes_left,
             checked=story.checked(diagnosis),
@@ -87,7 +87,7 @@ def write(
     return atomic.write_text(path, page)
 
 
-def _policy(style: str, script: str) -> str:
+def content_policy(style: str, script: str) -> str:
     """A content security policy that allows exactly our own style and script, and no network."""
     return (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; "

@@ -34,23 +34,23 @@ def print_diagnosis(
     out = console or Console(highlight=False)
     checked = story.checked(diagnosis)
     if not diagnosis.causes:
-        _print(out, f"Nothing found: {checked}", style="bold")
+        print_line(out, f"Nothing found: {checked}", style="bold")
     for i, cause in enumerate(diagnosis.causes):
         if i:
             out.print()
-        _print_finding(out, cause.finding)
+        print_finding(out, cause.finding)
         if cause.symptoms:
-            _print(out, "explained by this:", 2, "dim")
+            print_line(out, "explained by this:", 2, "dim")
             for symptom in cause.symptoms:
-                _print_finding(out, symptom, 4, evidence=False)
+                print_finding(out, symptom, 4, evidence=False)
     if diagnosis.causes:
         out.print()
-        _print(out, checked[0].upper() + checked[1:])
+        print_line(out, checked[0].upper() + checked[1:])
     if read_as := story.read_as(diagnosis.run):
-        _print(out, read_as, 2, "dim")
+        print_line(out, read_as, 2, "dim")
     _print_unchecked(out, diagnosis)
     for line in story.accepted(diagnosis):
-        _print(out, f"accepted: {line}", 2, "dim")
+        print_line(out, f"accepted: {line}", 2, "dim")
     _print_treatments(out, treatments, diagnosis.run)
 
 
@@ -63,7 +63,7 @@ def print_news(diagnosis: Diagnosis, finding: Finding, console: Console | None =
     line = Text.assemble(
         (f"{name}, {at}: ", "dim"), (finding.severity, style), " ", story.headline(finding)
     )
-    _print(out, line)
+    print_line(out, line)
 
 
 @contextmanager
@@ -82,17 +82,17 @@ def print_trial(trial: Trial, console: Console | None = None) -> None:
     plan = trial.plan
     better = "higher" if plan.higher_is_better else "lower"
     title = "Trial" if plan.name == "trial" else f"Trial {clean(plan.name)}"
-    _print(out, f"{title}: {clean(plan.metric)}, {better} is better", style="bold")
+    print_line(out, f"{title}: {clean(plan.metric)}, {better} is better", style="bold")
     pairs = {v.pairs for v in trial.verdicts}
-    _print(out, _terms(trial, pairs), style="dim")
+    print_line(out, _terms(trial, pairs), style="dim")
     out.print()
     print_table(out, *_verdicts(trial, pairs))
     for verdict in trial.verdicts:
         if remark := story.remark(verdict):
-            _print(out, f"{clean(verdict.treatment.name)}: {remark}", 2)
+            print_line(out, f"{clean(verdict.treatment.name)}: {remark}", 2)
     for outcome in (o for o in trial.outcomes if o.error):
         told = f"{clean(outcome.arm)}, seed {outcome.seed}, failed: {clean(outcome.error, 500)}"
-        _print(out, told, 2, STYLES["error"])
+        print_line(out, told, 2, STYLES["error"])
 
 
 def _terms(trial: Trial, pairs: set[int]) -> str:
@@ -144,37 +144,37 @@ def print_series(run: Run, console: Console | None = None) -> None:
     count = len(head)
     print_table(out, [*head, "count", "first", "last"], rows, range(count, count + 3))
     told = f"{counted(len(run.series), 'series', 'series')}, last step {run.last_step:,}"
-    _print(out, "; ".join(filter(None, (told, story.read_as(run)))))
+    print_line(out, "; ".join(filter(None, (told, story.read_as(run)))))
 
 
-def _print_finding(out: Console, finding: Finding, indent: int = 0, evidence: bool = True) -> None:
+def print_finding(out: Console, finding: Finding, indent: int = 0, evidence: bool = True) -> None:
     title, _, message = story.headline(finding).partition(": ")
     style = STYLES.get(finding.severity, "")
     line = Text.assemble((title, style), f": {message}")
     if indent == 0:
         line = Text.assemble((finding.severity, style), " ", line)
-    _print(out, line, indent)
+    print_line(out, line, indent)
     for claimed in finding.evidence[:6] if evidence else ():
-        _print(out, f"{clean(claimed.series.name)} {story.claim(claimed)}", indent + 2, "dim")
+        print_line(out, f"{clean(claimed.series.name)} {story.claim(claimed)}", indent + 2, "dim")
 
 
 def _print_unchecked(out: Console, diagnosis: Diagnosis) -> None:
     for missing, codes in story.unchecked_groups(diagnosis):
-        _print(out, f"{' '.join(codes)}: no {', '.join(missing)}", 2, "dim")
+        print_line(out, f"{' '.join(codes)}: no {', '.join(missing)}", 2, "dim")
     for missing, codes in story.unchecked_groups(diagnosis, partly=True):
-        _print(out, f"{' '.join(codes)}: not surely without {', '.join(missing)}", 2, "dim")
+        print_line(out, f"{' '.join(codes)}: not surely without {', '.join(missing)}", 2, "dim")
 
 
 def _print_treatments(out: Console, treatments: Iterable[Treatment], run: Run) -> None:
     for i, treatment in enumerate(treatments):
         if i == 0:
             out.print()
-            _print(out, "What to try")
+            print_line(out, "What to try")
         change = ", ".join(story.changes(treatment, run.recipe))
         answers = " ".join(clean(code, 20) for code in treatment.answers)
         title = Text.assemble((clean(treatment.name), "bold"), f" ({answers}): {change}")
-        _print(out, title, 2)
-        _print(out, f"expected: {clean(treatment.expectation, 500)}", 4, "dim")
+        print_line(out, title, 2)
+        print_line(out, f"expected: {clean(treatment.expectation, 500)}", 4, "dim")
 
 
 def print_table(
@@ -204,7 +204,7 @@ def print_table(
         out.print(Text(line.rstrip()), soft_wrap=True)
 
 
-def _print(out: Console, line: str | Text, indent: int = 0, style: str = "") -> None:
+def print_line(out: Console, line: str | Text, indent: int = 0, style: str = "") -> None:
     """One line, its continuation indented; in a pipe it stays one line, so that grep finds it."""
     text = Text(line) if isinstance(line, str) else line
     text.stylize(style)

@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from unstuck.examine import Examination, chosen, examined
+from unstuck.examine import chosen, examined
+from unstuck.experiment import Examination
 from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
