@@ -14,12 +14,12 @@ def bytes_of(text: str) -> int:
     >>> bytes_of("15GB"), bytes_of("16 GiB"), bytes_of("24g"), bytes_of("1500000")
     (15000000000, 17179869184, 24000000000, 1500000)
     """
-    found = _SIZE.fullmatch(text[:40])
+    found = _SIZE.fullmatch(text) if len(text) <= 20 else None
     if not found or (found[3] and not found[2]):
-        raise ValueError(f"{text[:40]!r} is no size of memory; write it as 15GB or 16GiB")
+        raise ValueError(f"{text[:20]!r} is no size of memory; write it as 15GB or 16GiB")
     letter = found[2].lower()
     unit = 2 ** (10 * "kmgt".index(letter) + 10) if found[3] else UNITS[letter]
     size = int(float(found[1]) * unit)
     if not size:
-        raise ValueError(f"{text[:40]!r} is no memory at all; write it as 15GB or 16GiB")
+        raise ValueError(f"{text[:20]!r} is no memory at all; write it as 15GB or 16GiB")
     return size
