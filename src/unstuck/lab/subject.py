@@ -61,6 +61,10 @@ class Subject:
     - `labelled(batch)`: inputs (n, ...) and labels (n,) or targets (n, d).
     - `at_inference(batch)`: the inputs as they are prepared when the model is used.
     - `gpu_memory`: bytes of the card that training is planned on.
+    - `accumulate(model, micro_batches)`: the training's own accumulation. It is handed the parts of
+      one batch in a list, runs their forward and backward passes and leaves the gradients in
+      `.grad`, or makes the step, too; without the schedule of the learning rate.
+    - `micro_batches`: how many of them the training puts into one step.
     """
 
     model: nn.Module
@@ -77,7 +81,9 @@ class Subject:
     labelled: Callable[[Any], tuple[Tensor, Tensor]] | None = None
     at_inference: Callable[[Any], Any] | None = None
     gpu_memory: int | None = None
-    others: tuple[nn.Module, ...] = field(init=False)  # modules the loss holds
+    accumulate: Callable[[nn.Module, list[Any]], Any] | None = None
+    micro_batches: int | None = None
+    others: tuple[nn.Module, ...] = field(init=False)  # modules the loss or `accumulate` holds
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
@@ -89,7 +95,8 @@ class Subject:
                 f"the batch ({type(self.batch).__name__}) holds no tensor; give what the loss is "
                 "handed, such as (inputs, targets)"
             )
-        self.others = tuple(m for m in _held(self.loss) if m is not self.model)
+        held = (*_held(self.loss), *_held(self.accumulate))
+        self.others = tuple(m for m in held if m is not self.model)
 
     @property
     def samples(self) -> int:
@@ -238,8 +245,8 @@ def _scalar(value: Any, name: str) -> Tensor:
     return value.reshape(())
 
 
-def _held(loss: Loss) -> Iterator[nn.Module]:
-    """Modules that a loss is, is bound to, or closes over: it may train or count in them."""
+def _held(loss: Loss | None) -> Iterator[nn.Module]:
+    """Modules that a function is, is bound to, or closes over: it may train or count in them."""
     while isinstance(loss, functools.partial):
         yield from (a for a in (*loss.args, *loss.keywords.values()) if isinstance(a, nn.Module))
         loss = loss.func
