@@ -1,6 +1,7 @@
 """What a probe shows, drawn: a curve, bars, a heat map. A table stays text."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from markupsafe import Markup
@@ -19,6 +20,7 @@ MOST_PARTS = 6  # kinds of line the style sheet knows
 MOST_CELLS = 96  # a side of a heat map; a larger canvas is drawn coarser
 LEVELS = 12
 SIDE = 460  # pixels of a heat map's longer side
+SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 DECADES = 4.0  # below the largest value that a heat map shows
 
 
@@ -73,6 +75,7 @@ def _marks(it: Curve, xs: Scale, frame: svg.Frame) -> list[Markup]:
 
 def bars(it: Bars) -> Markup:
     """One row a bar, or a group of bars; the limit as a line through all of them."""
+    it = _in_gigabytes(it)
     rows = [(clean(k, 34), _parts(v)) for k, v in list(it.rows.items())[:MOST_BARS]]
     names = list(dict.fromkeys(part for _, parts in rows for part in parts))[:MOST_PARTS]
     deep = 1 if it.stacked or len(names) < 2 else len(names)
@@ -88,15 +91,26 @@ def bars(it: Bars) -> Markup:
         y = frame.top + 4 + index * height
         parts.append(svg.text(left - 10, y + height / 2 + 3, label, "name", "end"))
         parts += (_stack if it.stacked else _group)(of, names, xs, y, height)
-        parts.append(svg.text(xs.at(ends[index]) + 7, y + height / 2 + 3, _short(ends[index])))
+        parts.append(svg.text(xs.at(ends[index]) + 7, y + height / 2 + 3, number(ends[index], 3)))
     if it.limit is not None:
         x = xs.at(it.limit)
         parts.append(svg.line(x, frame.top - 4, x, frame.bottom, "limit"))
     parts += _key(names) if len(names) > 1 else []
-    about = "; ".join(f"{k} {_short(end)}" for (k, _), end in zip(rows, ends, strict=True))
+    about = "; ".join(f"{k} {number(end, 3)}" for (k, _), end in zip(rows, ends, strict=True))
     if len(it.rows) > MOST_BARS:
         about += f"; {len(it.rows) - MOST_BARS} more not drawn"
     return svg.drawing(WIDTH, frame.bottom + 42, clean(it.title), about, *parts)
+
+
+def _in_gigabytes(it: Bars) -> Bars:
+    """Bytes as people read them."""
+    if it.unit not in ("B", "bytes"):
+        return it
+    largest = max((sum(of.values()) for of in it.rows.values()), default=0.0)
+    size, unit = next((s for s in SIZES if largest >= s[0]), (1.0, "B"))
+    rows = {k: {p: v / size for p, v in of.items()} for k, of in it.rows.items()}
+    limit = None if it.limit is None else it.limit / size
+    return replace(it, rows=rows, unit=unit, limit=limit)
 
 
 def _parts(of: object) -> dict[str, float]:
@@ -143,14 +157,6 @@ def _key(names: list[str]) -> list[Markup]:
         parts += [svg.rect(x, 4, 12, 12, f"f{index}"), svg.text(x + 18, 14, name)]
         x += 34 + len(name) * CHARACTER
     return parts
-
-
-def _short(value: float) -> str:
-    """A length in few characters: 15 GB as 1.5e10 says less than 15G."""
-    for size, sign in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{sign}"
-    return number(value, 3)
 
 
 def heat_map(it: HeatMap) -> Markup:
