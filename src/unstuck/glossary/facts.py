@@ -49,6 +49,24 @@ ENTRIES = (
         "training sees features of the answer: reliance/<path>/leak",
         "probe path-reliance",
     ),
+    Entry(
+        "rate/*/*",
+        "1",
+        "learning rates of a model's optimizer, from its state at the time: now, low (makes half "
+        "of the best progress in a few steps), best, high (above, the loss rises); low_spread and "
+        "high_spread (largest over smallest of repetitions), progress (share of the loss that the "
+        "best rate takes off), loss (before), steps (of the optimizer so far)",
+        "probe learning-rate-range",
+    ),
+    Entry(
+        "overfit/*/*",
+        "1",
+        "how far a model learns a handful of samples without regularisation: first and last loss, "
+        "floor (below which no prediction gets), share (what is left of the way to it), own_share "
+        "(at the rate in use), steps, samples, rate, optimizer, reached, falling (share of what is "
+        "left that the last third took off), blocked (what keeps the gradient or output from it)",
+        "probe overfit-one-batch",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
