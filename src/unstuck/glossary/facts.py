@@ -67,6 +67,75 @@ ENTRIES = (
         "left that the last third took off), blocked (what keeps the gradient or output from it)",
         "probe overfit-one-batch",
     ),
+    Entry(
+        "start/*/*",
+        "",
+        "of a model's loss: loss, expected (of a guess), ratio, measure (the loss functions that "
+        "were handed a guess), steps (of the optimizer so far), reached (share of the trained "
+        "weights), unreached (names), silent (share with a zero gradient), activation_growth, "
+        "gradient_growth; start/reach/<term>/<part>: share of a part's parameters a term reaches",
+        "probe start",
+    ),
+    Entry(
+        "unused_path/*/*",
+        "",
+        "what the loss at use needs and training's never passes: share (of the needed weights), "
+        "parts (where they are), joints (number), joint (the first)",
+        "probe start",
+    ),
+    Entry(
+        "collapse/*/*",
+        "",
+        "of a latent over the batch: batch_std, spread (over its size), rank (effective), samples, "
+        "width, unique (share of sign patterns), uniformity, steps (of the optimizer so far); of a "
+        "pair <a>:<b>: agreement, unpaired, paired, domain; of outputs: varies, nearest (over that "
+        "of real ones)",
+        "probe collapse",
+    ),
+    Entry(
+        "future/*/*",
+        "",
+        "of a model's outputs: seen (change of earlier ones when later inputs change), past, own; "
+        "next and same (share of targets that are the next or the same place's input), copied "
+        "(largest correlation of the target with one input column), column (which), kind",
+        "probe future",
+    ),
+    Entry(
+        "noise_scale/*/samples",
+        "samples",
+        "gradient noise scale: the batch in which signal and noise of the gradient are equal; "
+        "absent where only a bound is known: noise_scale/<model>/samples",
+        "probe noise-scale",
+    ),
+    Entry(
+        "noise_scale/*/low",
+        "samples",
+        "lower end of the noise scale's 95 % interval",
+        "probe noise-scale",
+    ),
+    Entry(
+        "noise_scale/*/high",
+        "samples",
+        "upper end of the noise scale's 95 % interval; absent where there is none",
+        "probe noise-scale",
+    ),
+    Entry("noise_scale/*/batch", "samples", "samples in the batch in use", "probe noise-scale"),
+    Entry("noise_scale/*/used", "samples", "samples that were looked at", "probe noise-scale"),
+    Entry(
+        "noise_scale/*/adam",
+        "samples",
+        "the noise scale as the adaptive optimizer scales its steps",
+        "probe noise-scale",
+    ),
+    Entry(
+        "noise_scale/*/adam_low", "samples", "lower end of that one's interval", "probe noise-scale"
+    ),
+    Entry(
+        "noise_scale/*/random",
+        "1",
+        "share of the gradient's noise that is the model's own random numbers, such as dropout",
+        "probe noise-scale",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
