@@ -42,6 +42,7 @@ def probe_command(target: str, only: tuple[str, ...], seconds: float | None, **a
     MODULE:FUNCTION, or FILE.py:FUNCTION, gives an unstuck.Subject, or (model, batch, loss) with or
     without an optimizer, or a mapping of the same.
     """
+    _need_torch()
     from unstuck.examine import chosen
 
     names = [name for text in only for name in text.split(",")]
@@ -59,10 +60,16 @@ def preflight_command(target: str, seconds: float, **asked: Any) -> None:
 
     Exit status 0: go; 1: no-go; 2: nothing could be probed.
     """
+    _need_torch()
     from unstuck.examine import chosen
 
     word = _examine(target, chosen(cheap=True), seconds, "preflight", **asked)
     sys.exit({"go": 0, "no-go": 1}.get(word, 2))
+
+
+def _need_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise click.ClickException("probes need torch: pip install 'unstuck[torch]'")
 
 
 def _examine(
