@@ -8,7 +8,7 @@ from unstuck.lab.reach import Reached, outputs_of, parts_of, reached_by, upstrea
 from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
 
-BATCHES = 3  # on which the training loss is looked at: a path may be taken now and then
+LOOKS = 3  # at the training loss, on other batches and random numbers: it may draw its path
 MOST_NAMES = 3
 SEED = 0
 
@@ -69,10 +69,12 @@ def of_use(subject: Subject, names: set[str]) -> Reached:
 def of_training(subject: Subject, names: set[str]) -> Reached:
     """What the training loss depends on: in its own mode and in evaluation mode, all it takes."""
     reached = Reached()
-    for number, batch in enumerate(subject.more(BATCHES)):
-        reached.add(_of_loss(subject, batch, names, number))
+    batches = subject.more(LOOKS)
+    for look in range(LOOKS):
+        batch = batches[look % len(batches)]
+        reached.add(_of_loss(subject, batch, names, look))
         with subject.evaluating():
-            reached.add(_of_loss(subject, batch, names, number))
+            reached.add(_of_loss(subject, batch, names, look))
     return reached
 
 
