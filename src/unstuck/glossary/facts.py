@@ -1,5 +1,6 @@
 """What is known once."""
 
+from unstuck.glossary import context
 from unstuck.glossary.entry import Entry
 
 ENTRIES = (
@@ -15,6 +16,7 @@ ENTRIES = (
     Entry("cut_off/*/at", "", "between which layers the graph was cut", "watch"),
     Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
+    *context.ENTRIES,
     Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
     Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),
     Entry(
