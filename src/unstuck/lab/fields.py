@@ -145,6 +145,7 @@ def _view(subject: Subject, steps: int, double: bool) -> View | None:
             f"the model's input {tuple(state.shape)} has no places: one of at least 2 x 2 is needed"
         )
     if double:
+        subject.model.zero_grad(set_to_none=True)  # gradients that wait would be converted, too
         try:
             subject.model.double()
         except CANNOT:
