@@ -138,8 +138,107 @@ ENTRIES = (
         "share of the gradient's noise that is the model's own random numbers, such as dropout",
         "probe noise-scale",
     ),
+    Entry(
+        "accumulation/*/gap",
+        "1",
+        "difference of the gradients of k micro-batches and of one batch, over the batch's",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/ratio",
+        "1",
+        "how many times as large the accumulated gradient is along the batch's",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/step_gap",
+        "1",
+        "the same gap of the optimizer's step",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/step_ratio",
+        "1",
+        "the same ratio of the optimizer's step",
+        "probe accumulation-equality",
+    ),
+    Entry("accumulation/*/parts", "1", "micro-batches in a step", "probe accumulation-equality"),
+    Entry(
+        "accumulation/*/size", "samples", "samples in a micro-batch", "probe accumulation-equality"
+    ),
+    Entry(
+        "accumulation/*/cause",
+        "",
+        "what makes the two differ, or none",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/told",
+        "",
+        "whether the training's own accumulation was looked at",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/kept",
+        "1",
+        "micro-batches the step was made with",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/worst", "", "the parameter that differs most", "probe accumulation-equality"
+    ),
+    Entry(
+        "accumulation/*/frozen",
+        "1",
+        "share of the parameters that the batch's step moves and the accumulated one does not",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/norm_gap",
+        "1",
+        "the gap that batch normalisation makes",
+        "probe accumulation-equality",
+    ),
+    Entry(
+        "accumulation/*/random",
+        "1",
+        "gap between two gradients of one batch, for dropout and the like",
+        "probe accumulation-equality",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
+    Entry(
+        "memory_plan/*/per_sample",
+        "B",
+        "growth of a step's peak with a sample",
+        "probe memory-plan",
+    ),
+    Entry(
+        "memory_plan/*/fixed",
+        "B",
+        "what of a step's peak is there for any batch",
+        "probe memory-plan",
+    ),
+    Entry(
+        "memory_plan/*/share",
+        "1",
+        "peak over what the card leaves for training",
+        "probe memory-plan",
+    ),
+    Entry(
+        "memory_plan/*/largest_batch*",
+        "1",
+        "samples of the largest batch that fits the card: as it is, and with autocast, with "
+        "checkpointing, with both",
+        "probe memory-plan",
+    ),
+    Entry(
+        "memory_plan/*",
+        "B",
+        "memory of a training step: memory_plan/<model>/ parameters, gradients, optimizer, "
+        "buffers, its peak (also with autocast, checkpointed, both), what the card leaves (card)",
+        "probe memory-plan",
+    ),
     Entry(
         "flops/step",
         "1",
