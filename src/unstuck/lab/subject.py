@@ -61,6 +61,8 @@ class Subject:
     - `labelled(batch)`: inputs (n, ...) and labels (n,) or targets (n, d).
     - `at_inference(batch)`: the inputs as they are prepared when the model is used.
     - `gpu_memory`: bytes of the card that training is planned on.
+    - `wanted_batch`: samples wanted for each update, accumulated if need be; default those of
+      the batch.
     - `accumulate(model, micro_batches)`: the training's own accumulation. It is handed the parts of
       one batch in a list, runs their forward and backward passes and leaves the gradients in
       `.grad`, or makes the step, too; without the schedule of the learning rate.
@@ -81,6 +83,7 @@ class Subject:
     labelled: Callable[[Any], tuple[Tensor, Tensor]] | None = None
     at_inference: Callable[[Any], Any] | None = None
     gpu_memory: int | None = None
+    wanted_batch: int | None = None
     accumulate: Callable[[nn.Module, list[Any]], Any] | None = None
     micro_batches: int | None = None
     others: tuple[nn.Module, ...] = field(init=False)  # modules the loss or `accumulate` holds
