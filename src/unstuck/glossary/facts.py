@@ -205,6 +205,22 @@ ENTRIES = (
         "gap between two gradients of one batch, for dropout and the like",
         "probe accumulation-equality",
     ),
+    Entry(
+        "registration/*/*",
+        "px",
+        "how the second pictures of pairs lie to the first: dx, dy (to the right, down), offset, "
+        "low, high (its length and its interval), scatter (median distance of single pairs from "
+        "it), agreement (share of pairs within 1 px of it), likeness (how sharply pairs match over "
+        "shuffled ones), turn (degrees), stretch (%), pairs, batches",
+        "probe registration",
+    ),
+    Entry(
+        "preparation/*/*",
+        "",
+        "the model's input at use against that in training: order (of channels), flip, dx, dy "
+        "(px), gain, bias (spreads of the input), sharpness, correlation, shape where it differs",
+        "probe registration",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
