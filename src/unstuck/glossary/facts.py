@@ -5,6 +5,7 @@ from unstuck.glossary.entry import Entry
 
 ENTRIES = (
     Entry("parameters/*", "1", "number of parameters: parameters/<model>", "watch"),
+    Entry("probed/*", "", "what was probed at a step, or why nothing: probed/<step>", "watch"),
     Entry("optimizer/*", "", "class of an optimizer: optimizer/<name>", "watch"),
     Entry(
         "idle/*",
