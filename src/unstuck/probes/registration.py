@@ -72,7 +72,7 @@ SEEN = 0.25  # px, and the offset below which pairs are said to lie on each othe
 Told = tuple[dict[str, Scalar], list[str], list[Picture]]
 
 
-@probe("registration/*", "preparation/*", cheap=True)
+@probe("registration/*/*", "preparation/*/*", cheap=True)
 def registration(subject: Subject, *, seconds: float = math.inf) -> Result:
     facts: dict[str, Scalar] = {}
     said: list[str] = []
@@ -141,7 +141,7 @@ def _said(found: Offsets, agreement: float, likeness: float, times: int, pairs: 
     if likeness > RELATED:
         return (
             "The pictures of a pair match, but each pair lies elsewhere: "
-            f"{agreement:.0%} of {pairs} within 1 px of their common offset, half of them further than "
+            f"{agreement:.0%} of {pairs} within 1 px of their common offset, half more than "
             f"{np.median(found.apart) * times:.2f} px from it. A loss that compares pixels learns "
             "to blur; if the motion between them is what is to be learned, this is as it should be."
         )
