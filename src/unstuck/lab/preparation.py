@@ -9,13 +9,16 @@ from unstuck.records import Floats
 
 ORDERS = {"same": slice(None), "reversed": slice(None, None, -1)}
 FLIPS = {"none": (1, 1), "left-right": (1, -1), "up-down": (-1, 1), "both": (-1, -1)}
+CELL = 4  # px
+NOTHING = 1e-12
 CLEARLY = 0.02  # of correlation: what another order or side must gain to be believed
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """The pictures at use as those of training: gain times them plus bias (in their own spread).
+    """The pictures at use against those of training.
 
+    `gain`: slope of their brightness; `bias`: how far their mean has moved, in spreads;
     `sharpness`: detail at use over detail in training, contrast for contrast; `correlation`: what
     is left when all that is named here is undone, 1 if nothing else differs.
     """
@@ -41,10 +44,10 @@ def compared(trained: Floats, used: Floats) -> Preparation:
     undone = _moved(undone, dx, dy)
     inner = (slice(None), slice(None), *(_inner(size) for size in trained.shape[2:]))
     a, b = trained[inner], undone[inner]
-    gains = [_slope(x, y) for x, y in zip(a.swapaxes(0, 1), b.swapaxes(0, 1), strict=True)]
-    gain = float(np.median([g for g, _ in gains]))
-    bias = float(np.median([c / max(float(a.std()), 1e-12) for _, c in gains]))
-    detail = _detail(b) / max(_detail(a), 1e-12)
+    channels = list(zip(a.swapaxes(0, 1), b.swapaxes(0, 1), strict=True))
+    lines = [_line(x, y) for x, y in channels]
+    gain, bias = (float(np.median(part)) for part in zip(*lines, strict=True))
+    detail = float(np.median([_detail(y) / max(_detail(x), NOTHING) for x, y in channels]))
     return Preparation(order, flip, dx, dy, gain, bias, detail, _correlation(a, b))
 
 
@@ -81,17 +84,27 @@ def _correlation(a: Floats, b: Floats) -> float:
     """Over all pixels, each channel about its own mean."""
     x = (a - a.mean((0, 2, 3), keepdims=True)).ravel()
     y = (b - b.mean((0, 2, 3), keepdims=True)).ravel()
-    return float(x @ y / max(float(np.linalg.norm(x) * np.linalg.norm(y)), 1e-12))
+    return float(x @ y / max(float(np.linalg.norm(x) * np.linalg.norm(y)), NOTHING))
 
 
-def _slope(x: Floats, y: Floats) -> tuple[float, float]:
-    """y as slope * x + level."""
+def _line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Slope of y over x, and how many spreads of x its mean lies above that of x.
+
+    From coarse cells, which blur leaves alone.
+    """
+    x, y = _coarse(x), _coarse(y)
     centred = x - x.mean()
-    slope = float((centred * (y - y.mean())).sum() / max(float((centred**2).sum()), 1e-12))
-    return slope, float(y.mean() - slope * x.mean())
+    gain = float((centred * (y - y.mean())).sum() / max(float((centred**2).sum()), NOTHING))
+    return gain, float(y.mean() - x.mean()) / max(float(x.std()), NOTHING)
+
+
+def _coarse(pictures: Floats) -> Floats:
+    from scipy.ndimage import uniform_filter
+
+    return np.asarray(uniform_filter(pictures, (0, CELL, CELL))[:, ::CELL, ::CELL])
 
 
 def _detail(pictures: Floats) -> float:
     """The finest differences, over the contrast there is."""
-    fine = np.hypot(np.diff(pictures, axis=2)[..., :-1], np.diff(pictures, axis=3)[:, :, :-1])
-    return float(np.sqrt((fine**2).mean())) / max(float(pictures.std()), 1e-12)
+    fine = np.hypot(np.diff(pictures, axis=1)[..., :-1], np.diff(pictures, axis=2)[:, :-1])
+    return float(np.sqrt((fine**2).mean())) / max(float(pictures.std()), NOTHING)

@@ -229,7 +229,7 @@ def _said_of_preparation(found: Preparation) -> str:
         (found.flip != "none", f"it is flipped ({found.flip})"),
         (math.hypot(found.dx, found.dy) > SEEN, f"moved {found.dx:+.2f} px, {found.dy:+.2f} px"),
         (abs(found.gain - 1) > 0.05, f"scaled by {found.gain:.3g}"),
-        (abs(found.bias) > 0.05, f"shifted by {found.bias:.2g} of its spread"),
+        (abs(found.bias) > 0.05, f"its mean moved by {found.bias:.2g} spreads"),
         (abs(math.log(max(found.sharpness, 1e-9))) > 0.1, f"detail x{found.sharpness:.2f}"),
     ]
     differs = [text for seen, text in parts if seen]
