@@ -30,7 +30,7 @@ class Growth:
     standing: Mapping[str, Floats]
     layers: Mapping[str, Floats]
     gradients: int
-    unseen: tuple[float, float] = (0.0, 0.0)  # (fixed, per sample)
+    unseen: tuple[float, ...] = (0.0,)
 
     def parts(self, batch: int, *, accumulating: bool = False) -> dict[str, int]:
         """What the memory holds at its peak, by kind; their sum is the peak.
@@ -42,7 +42,7 @@ class Growth:
         peak = alive[int(alive.sum(1).argmax())] if len(alive) else np.zeros(4)
         held |= {part: int(size) for part, size in zip(PARTS, peak, strict=True)}
         held[PARTS[1]] += self.gradients if accumulating else 0
-        held[SCRATCH] += int(max(0.0, self.unseen[0] + self.unseen[1] * batch))
+        held[SCRATCH] += int(max(0.0, float(_at(np.array(self.unseen), batch))))
         return {name: size for name, size in held.items() if size}
 
     def peak(self, batch: int, *, accumulating: bool = False) -> int:
@@ -77,16 +77,16 @@ class Growth:
 
 
 def grown(sizes: Sequence[int], steps: Sequence[Moments]) -> Growth:
-    """The growth through steps measured at two or three batch sizes, smallest first."""
+    """The growth through steps measured at one to three batch sizes, smallest first."""
     same = len({step.during for step in steps}) == 1
     tables = [step.alive if same else _worst_of_each_phase(step) for step in steps]
-    unseen = _through(sizes[-2:], [np.array(float(s.unseen)) for s in steps[-2:]])
+    line = _through(sizes[-2:], [np.array(float(s.unseen)) for s in steps[-2:]])
     return Growth(
         _through(sizes, tables),
         _each(sizes, [step.standing for step in steps]),
         _each(sizes, [step.layers for step in steps]),
         steps[-1].gradients,
-        (float(unseen[0]), float(unseen[1])),
+        tuple(float(c) for c in line),
     )
 
 
@@ -113,6 +113,8 @@ def _through(sizes: Sequence[int], values: Sequence[Floats]) -> Floats:
     as it does where every sample meets every other (the bytes are exact: there is no noise). For
     the scratch of kernels a line at all events: which kernel is taken depends on the batch.
     """
+    if len(sizes) == 1:
+        return np.stack([values[0]])
     (first, last), (low, high) = sizes[-2:], values[-2:]
     slope = (high - low) / (last - first)
     line = np.stack([low - slope * first, slope])

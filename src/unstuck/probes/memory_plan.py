@@ -93,6 +93,11 @@ class _Plan:
     sizes: tuple[int, ...]
     left_out: tuple[str, ...]
 
+    @property
+    def grows(self) -> bool:
+        """Whether it can be said how memory grows with the batch."""
+        return len(self.sizes) > 1
+
 
 @probe("memory_plan/*", cheap=True)
 def memory_plan(subject: Subject, *, seconds: float = math.inf) -> Result:
@@ -103,7 +108,11 @@ def memory_plan(subject: Subject, *, seconds: float = math.inf) -> Result:
     return Result(
         _facts(subject, plan, card),
         tuple(_sentences(subject, plan, card)),
-        (_stack(subject, plan, card), _layers(subject, plan), _listing(subject, plan, card)),
+        (
+            _stack(subject, plan, card),
+            _layers(subject, plan),
+            _listing(subject, plan, card if plan.grows else None),
+        ),
     )
 
 
@@ -120,6 +129,8 @@ def _measured(subject: Subject, seconds: float) -> _Plan:
             left_out.append(f"{way}: no time was left")
             continue
         try:
+            if not ways and len(sizes) > 1:
+                sizes = _working(subject, sizes)
             ways[way] = measured(
                 subject, sizes, autocast=autocast, recompute=recompute, foreach=foreach
             )
@@ -128,6 +139,16 @@ def _measured(subject: Subject, seconds: float) -> _Plan:
                 raise
             left_out.append(f"{way}: {' '.join(str(error).split())[:100] or type(error).__name__}")
     return _Plan(ways, sizes, tuple(left_out))
+
+
+def _working(subject: Subject, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """These sizes, or that of the batch alone where the loss knows no other."""
+    try:
+        for size in sizes:
+            subject.value(sample(subject.batch, size))
+    except TROUBLE:
+        return (subject.samples,)
+    return sizes
 
 
 def _first_step(subject: Subject) -> tuple[int, float]:
@@ -179,12 +200,12 @@ def _facts(subject: Subject, plan: _Plan, card: float | None) -> dict[str, Scala
         "gradients": now.gradients,
         "optimizer": parts.get("optimizer", 0),
         "buffers": parts.get("buffers", 0),
-        "per_sample": slope,
-        "fixed": now.peak(batch) - slope * batch,
     }
+    if plan.grows:
+        found |= {"per_sample": slope, "fixed": now.peak(batch) - slope * batch}
     for way, growth in plan.ways.items():
         found[f"peak{WAYS[way][2]}"] = growth.peak(batch)
-        if card is not None:
+        if card is not None and plan.grows:
             found[f"largest_batch{WAYS[way][2]}"] = growth.largest(card)
     if card is not None:
         found |= {"card": int(card), "share": now.peak(batch) / card if card else math.inf}
@@ -194,15 +215,21 @@ def _facts(subject: Subject, plan: _Plan, card: float | None) -> dict[str, Scala
 def _sentences(subject: Subject, plan: _Plan, card: float | None) -> list[str]:
     now, batch = plan.ways["as it is"], subject.samples
     peak, slope = now.peak(batch), now.peak(batch + 1) - now.peak(batch)
-    said = [
-        f"A step on {batch} samples takes {shown(peak)} at its worst moment, {shown(slope)} for "
-        f"each further sample (measured on {' and '.join(map(str, plan.sizes))} samples)."
-    ]
+    said = [f"A step on {batch} samples takes {shown(peak)} at its worst moment"]
+    if plan.grows:
+        said[0] += (
+            f", {shown(slope)} for each further sample (measured on "
+            f"{', '.join(map(str, plan.sizes))} samples)."
+        )
+    else:
+        said[0] += "; the loss works on no other number of samples."
     if subject.optimizer is None:
         said[0] += " No optimizer was given: its state is not counted."
-    if card is not None:
+    if card is not None and plan.grows:
         said.append(_fitting(plan, card))
         said.append(_accumulated(now, subject.wanted_batch or batch, card))
+    elif card is not None:
+        said.append(f"The card leaves {shown(card)}: {'enough' if peak <= card else 'too little'}.")
     if plan.left_out:
         said.append(f"Not tried: {'; '.join(plan.left_out)}.")
     return said
