@@ -25,6 +25,7 @@ UNIFORM = (torch.rand, torch.rand_like, Tensor.uniform_)
 NORMAL = (torch.randn, torch.randn_like, Tensor.normal_)
 COINS = (torch.bernoulli, Tensor.bernoulli)
 CANNOT = (RuntimeError, ValueError, TypeError, AssertionError, IndexError, NotImplementedError)
+MOST_CLASSES = 32
 LOW, HIGH = 0.01, 0.99  # the numbers drawn, where they are made equal
 NAMES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -224,3 +225,54 @@ def _output(out: Any, ndim: int, count: int, last: bool) -> Tensor:
 
 def _widened(tensor: Tensor) -> Tensor:
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
+
+
+def samples_of(subject: Subject, most: int) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Inputs, outputs and targets of equal places, (n, channels, h, w), over several batches.
+
+    None where the model is called more than once, or no target has places of its own. Classes
+    become one channel each.
+    """
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    with torch.no_grad(), subject.evaluating():
+        for batch in subject.more(16):
+            torch.manual_seed(0)
+            calls = subject.calls(batch)
+            if len(calls) != 1:
+                return None
+            x = _picture(subject.model, list(tensors((calls[0].args, calls[0].kwargs))))
+            out = _output(calls[0].output, x.ndim, len(x), False)
+            target = _target(batch, x, out)
+            if x.ndim != 4 or target is None or x.is_complex() or out.is_complex():
+                return None
+            found.append((x.float(), out.float(), target))
+            if sum(len(one) for one, _, _ in found) >= most:
+                break
+    wide = max(t.shape[1] for _, _, t in found)
+    rows = [
+        (x, out, nn.functional.pad(t, (0, 0, 0, 0, 0, wide - t.shape[1]))) for x, out, t in found
+    ]
+    x, out, target = (torch.cat(column)[:most] for column in zip(*rows, strict=True))
+    return x, out, target
+
+
+def _target(batch: Any, x: Tensor, out: Tensor) -> Tensor | None:
+    """The tensor of a batch that has the output's places; the input only where it is its own."""
+    places = tuple(x.shape[2:])
+    if out.ndim != 4 or tuple(out.shape[2:]) != places:
+        return None
+    second = batch[1] if isinstance(batch, list | tuple) and len(batch) == 2 else batch
+    fit = [
+        t
+        for t in (*tensors(second), *tensors(batch))
+        if t.ndim in (3, 4) and tuple(t.shape[-2:]) == places and len(t) == len(x)
+    ]
+    found = next((t for t in fit if t is not x), fit[0] if fit else None)
+    if found is None or found.is_complex():
+        return None
+    if found.ndim == 3 and not found.is_floating_point():
+        kinds = int(found.max()) + 1
+        if not 1 < kinds <= MOST_CLASSES:
+            return None
+        return nn.functional.one_hot(found.long().clamp_min(0), kinds).movedim(3, 1).float()
+    return (found[:, None] if found.ndim == 3 else found).float()
