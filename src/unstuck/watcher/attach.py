@@ -33,14 +33,16 @@ from unstuck.watcher.evaluation import Evaluation
 from unstuck.watcher.functions import Functions
 from unstuck.watcher.losses import Losses
 from unstuck.watcher.modules import Modules
-from unstuck.watcher.naming import clean, is_library, speaking_frame
+from unstuck.watcher.naming import is_library, speaking_frame
 from unstuck.watcher.optimizers import Optimizers
+from unstuck.watcher.probing import Probing
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.scalers import Scalers
 from unstuck.watcher.store import Store
+from unstuck.watcher.told import Told
 
 
-class Watcher:
+class Watcher(Told):
     """A run being recorded. Use as a context manager, or call `close()` when done.
 
     `path` is the run directory; `unstuck.load(path)` gives the Run, also while it is written.
@@ -58,6 +60,7 @@ class Watcher:
         changes: Mapping[str, Scalar],
         everything: bool = False,
         budget: float | None = None,
+        probe: tuple[int, ...] = (),
     ) -> None:
         wanted = parsed(changes)
         allowed = None if budget is None else Budget(budget)
@@ -66,9 +69,8 @@ class Watcher:
         self._recorder = Recorder(self._store, allowed)
         self._schedule = self._recorder.schedule
         self._watched = Watched(self._recorder, everything=everything)
-        self._modules = Modules(
-            self._recorder, self._watched, latents, given=bool(models), ours=self._if_mine
-        )
+        given, ours = bool(models), self._if_mine
+        self._modules = Modules(self._recorder, self._watched, latents, given=given, ours=ours)
         self._optimizers = Optimizers(
             self._recorder, self._watched, self._modules, optimizers, wanted, self._listen
         )
@@ -84,6 +86,7 @@ class Watcher:
             self._functions,
             lambda: self._modules.compiled,
         )
+        self._probing = Probing(probe, self._recorder, self._modules, self._mine)
         self._process, self._thread = process.number(), threading.get_ident()
         self._handles: list[Any] = []
         self._backward, self._compile = Tensor.backward, torch.compile
@@ -111,32 +114,6 @@ class Watcher:
         """Record what is known once."""
         self._recorder.note(facts)
 
-    # What no hook can know; each is read on sampled steps only.
-
-    def embedding(self, name: str, codes: Tensor) -> None:
-        """Tell of representations or codes (n, d), one row a sample."""
-        self._told("embedding", (name,), (codes,))
-
-    def pair(self, first: str, one: Tensor, second: str, other: Tensor) -> None:
-        """Tell of two modalities' embeddings (n, d) each, row i of both of the same sample."""
-        self._told("pair", (first, second), (one, other))
-
-    def pool(self, losses: Tensor, name: str = "pool") -> None:
-        """Tell of the losses (n,) of the samples kept in a pool or a replay buffer."""
-        self._told("pool", (name,), (losses,))
-
-    def targets(self, similarities: Tensor, name: str = "targets") -> None:
-        """Tell of what is to be reached: similarity targets (n, n), or any target tensor."""
-        self._told("targets", (name,), (similarities,))
-
-    def generated(self, samples: Tensor, name: str = "generated") -> None:
-        """Tell of a generator's output (n, ...), one sample a row."""
-        self._told("generated", (name,), (samples,))
-
-    def _told(self, kind: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> None:
-        if self._modules.listening or self._watched.closely:
-            self._watched.told(kind, tuple(clean(n) for n in names), tensors)
-
     def attach(self) -> None:
         """Begin to watch: backward passes, optimizer steps, module calls."""
         self._handles = [
@@ -149,6 +126,7 @@ class Watcher:
         self._scalers.start()
         self._evaluation.start()
         self._listen(True)
+        self._probing.start()
         atexit.register(self.close)
 
     def close(self) -> None:
@@ -176,6 +154,7 @@ class Watcher:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._probing.stop()
         Tensor.backward = self._backward  # type: ignore[method-assign]
         torch.compile = self._compile
         self._losses.tensor_hooks.stop()
@@ -241,10 +220,12 @@ class Watcher:
                 found = frame and self._own(self._before_backward, tensor, frame)
                 root, loss = found or (tensor, "")
             self._modules.busy = True
+            self._probing.pause()
             try:
                 original(root, *args, **options)
             finally:
                 self._modules.busy = False
+                self._probing.resume()
             if loss and self._handles and self._watched.hears("after_backward"):
                 self._own(self._watched.step_event, "after_backward", loss)
 
@@ -252,8 +233,13 @@ class Watcher:
         return backward
 
     def _before_backward(self, tensor: Tensor, frame: FrameType) -> tuple[Tensor, str]:
+        self._probing.pause()
+        self._losses.asked = self._probing.on
         self._evaluation.close_pass()
-        return self._losses.before_backward(tensor, frame)
+        root, loss = self._losses.before_backward(tensor, frame)
+        if self._probing.on:
+            self._probing.backward(loss, tensor, self._losses.found, changed=root is not tensor)
+        return root, loss
 
     def _before_step(self, optimizer: Optimizer, args: Any, options: Any) -> Any:
         """Look before a step. One that is given a closure (Lightning, L-BFGS) runs its backward
@@ -263,6 +249,7 @@ class Watcher:
         closure = options.get("closure", args[1] if len(args) > 1 else None)
         if not callable(closure):
             self._own(self._optimizers.before_plain_step, optimizer)
+            self._probing.before_step(optimizer)
             return None
         self._own(self._optimizers.open_step, optimizer)
         looking = self._looking(optimizer, closure)
@@ -279,6 +266,7 @@ class Watcher:
             if not looked and self._handles:
                 looked = True
                 self._own(self._optimizers.before_step, optimizer)
+                self._probing.before_step(optimizer)
             return value
 
         return look
@@ -286,6 +274,7 @@ class Watcher:
     def _after_step(self, optimizer: Optimizer, args: Any, options: Any) -> None:
         if self._mine():
             self._own(self._optimizers.after_step, optimizer)
+            self._own(self._probing.after_step, optimizer)
 
     def _watching_compile(self) -> Any:
         original: Any = self._compile

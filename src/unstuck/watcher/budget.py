@@ -26,6 +26,10 @@ class Budget:
     def spend(self, seconds: float) -> None:
         self.spent += seconds
 
+    def leave_out(self, seconds: float) -> None:
+        """So much time has passed that is not the training's."""
+        self._began += seconds
+
     def affords(self) -> bool:
         """Whether all that was spent lies within what has been allowed up to now."""
         return self.spent + self.beside() <= GRACE + self.share * (time.monotonic() - self._began)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
+from unstuck.lab.untouched import under_way
 from unstuck.watcher.functions import Functions
 from unstuck.watcher.mode_dependent import with_owners
 from unstuck.watcher.recorder import Recorder
@@ -60,7 +61,7 @@ class Evaluation:
 
         @functools.wraps(original)
         def train(module: nn.Module, mode: bool = True) -> nn.Module:
-            if not mode:
+            if not mode and not under_way():
                 evaluation._listen()
             return original(module, mode)
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
+from unstuck.lab.untouched import under_way
+
 LARGEST = 1 << 20  # numbers of a buffer that is put back; statistics are smaller, tables larger
 
 
@@ -66,7 +68,7 @@ class TensorHooks:
 
     def _noting(self, original: Any) -> Any:
         def method(tensor: Tensor, *args: Any, **options: Any) -> Any:
-            self._seen = self._seen or tensor.grad_fn is not None
+            self._seen = self._seen or (tensor.grad_fn is not None and not under_way())
             return original(tensor, *args, **options)
 
         method.__name__, method.__doc__ = original.__name__, original.__doc__

@@ -37,6 +37,7 @@ def environment(
     latents: Sequence[str] = (),
     everything: bool = False,
     budget: float | None = None,
+    probe: bool | Sequence[int] = (),
 ) -> dict[str, str]:
     """A copy of this environment in which a Python child records itself into `directory`.
 
@@ -51,6 +52,7 @@ def environment(
         "latents": list(latents),
         "everything": everything,
         "budget": budget,
+        "probe": probe if isinstance(probe, bool) else list(probe),
         "launchers": list(LAUNCHERS),
     }
     return {**os.environ, **injection(json.dumps(asked))}

@@ -49,6 +49,8 @@ class Losses:
         self._hooks_on_tensors = False  # the user has put some on the running step's graph
         self._one_pass_only: set[str] = set()  # losses whose graph fails in an extra pass
         self._is_root: dict[str, bool] = {}  # loss -> what backward is called on is the loss
+        self.asked = False  # somebody wants the next loss's terms
+        self.found: Terms | None = None  # and these are they
 
     def before_backward(self, root: Tensor, frame: FrameType) -> tuple[Tensor, str]:
         """Record what `root` stands for; returns it, reweighted if asked, and the loss's name."""
@@ -64,7 +66,8 @@ class Losses:
             self._watched.commit(closely)
         changed = self._changes.get(name) if self._changes else None
         loss = root
-        if closely or changed or not self._is_root.get(name, False):
+        self.found = None
+        if closely or changed or self.asked or not self._is_root.get(name, False):
             scalars = named_scalars(frame)
             local = self._local[frame.f_code, frame.f_lasti]
             if self._hooks_on_tensors:  # they would see the terms' weights being asked for
@@ -72,6 +75,7 @@ class Losses:
                     del scalars[key]
             terms = discover(root, local, scalars)
             self._is_root[name] = terms.loss is root
+            self.found = terms
             root, terms = reweighted(root, terms, changed or {})
             loss = terms.loss
             if closely:

@@ -66,6 +66,12 @@ class Recorder:
         readings = [(name, at, float(value), self.wall) for name, value in values.items()]
         self.store.put(lambda: readings)
 
+    def leave_out(self, seconds: float) -> None:
+        """An experiment of ours took so long: no time of the steps' own."""
+        self._stepped += seconds
+        if self.schedule.budget is not None:
+            self.schedule.budget.leave_out(seconds)
+
     def note(self, facts: Mapping[str, Scalar]) -> None:
         self.store.note(facts)
 

@@ -18,6 +18,7 @@ from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
 from unstuck.watcher.budget import SHARE
 from unstuck.watcher.launch import new_directory
+from unstuck.watcher.probing import USUAL
 from unstuck.watcher.ranks import own_directory, rank_here
 from unstuck.watcher.spawned import discard, follow_spawned, is_untouched, when_joined
 
@@ -35,6 +36,7 @@ def watch(
     changes: Mapping[str, Scalar] | None = None,
     everything: bool = False,
     budget: float | None = SHARE,
+    probe: bool | Sequence[int] = (),
 ) -> Watcher:
     """Record a training loop: `with unstuck.watch(model, optimizer) as run: ...`.
 
@@ -42,7 +44,8 @@ def watch(
     `out` is the run directory (default `runs/<name>-<time>`, or under `UNSTUCK_RUNS`); `latents`
     names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment);
     `everything` also takes the measurements that cost more; `budget` is the share of the time that
-    looking closely may take, None for a schedule that depends on the step alone.
+    looking closely may take, None for a schedule that depends on the step alone; `probe` are steps
+    at which the cheap probes run on the live model (True: the usual ones).
     Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
 
     Raises RuntimeError when another recording is under way, FileExistsError when `out` already
@@ -70,6 +73,7 @@ def watch(
         changes=changes or {},
         everything=everything,
         budget=budget,
+        probe=_steps(probe),
     )
     _active.note(rank.facts if rank.count > 1 else {})
     _active.attach()
@@ -142,6 +146,7 @@ def _start(wanted: Mapping[str, Any]) -> None:
             changes=wanted["changes"],
             everything=wanted.get("everything", False),
             budget=wanted.get("budget", SHARE),
+            probe=_steps(wanted.get("probe", ())),
         )
         _active.note(rank.facts if rank.count > 1 else {})
         _active.joinable = True
@@ -150,6 +155,14 @@ def _start(wanted: Mapping[str, Any]) -> None:
         print(f"unstuck: cannot record ({error}); the script runs unwatched", file=sys.stderr)
         return
     atexit.register(_finish, os.getpid())
+
+
+def _steps(probe: bool | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(probe, bool):
+        return USUAL if probe else ()
+    if not all(isinstance(step, int) and step >= 0 for step in probe):
+        raise ValueError(f"probe={probe!r}: give steps, such as (1, 200)")
+    return tuple(probe)
 
 
 def _give_way() -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from unstuck.lab.untouched import under_way
 from unstuck.watcher.naming import is_library
 
 SWITCHES: tuple[Any, ...] = (torch.no_grad, torch.inference_mode, torch.set_grad_enabled)
@@ -49,7 +50,7 @@ class WithoutGradient:
         @functools.wraps(original)
         def enter(switch: Any) -> Any:
             result = original(switch)
-            if self._open is None and not torch.is_grad_enabled():
+            if self._open is None and not torch.is_grad_enabled() and not under_way():
                 self._look(switch, sys._getframe(1))
             return result
 
