@@ -12,6 +12,13 @@ what follows it: they were not shifted. Both shares must be above `TARGETS`. An 
 has fallen below `LEARNED` of its start, else an *info*: something lets the future through (batch
 statistics do), and the model has not made use of it.
 
+The probe `future` tells the same before anything is learnt, as it exchanges inputs in evaluation
+mode: an *error* where targets are the next tokens (`future/<model>/next`) and outputs move with
+what follows them (`/seen`), or where classes to predict are the input's own (`/same`), outputs move
+with them (`/own`) and with the past (`/past`), but never with the future. Where one column of the
+input is the label (`/copied`), it is a *warning*; targets that are numbers are an *info* in both
+cases: a coder that runs along with the sound is meant to see it.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(same=0.03, following=1.0, future=0.01, end=0.2):
@@ -26,6 +33,21 @@ statistics do), and the model has not made use of it.
 >>> [f.severity for r in (run(end=0.8), run(end=1.1)) for f in target_leak(r)]
 ['error', 'info']
 
+Facts of the probe alone:
+
+>>> from unstuck import diagnose
+>>> def probed(kind="classes", **facts):
+...     return Run.of(facts={f"future/net/{k}": v for k, v in (facts | {"kind": kind}).items()})
+>>> def told(run):
+...     return [(c.finding.message, c.finding.severity) for c in diagnose(run).causes]
+>>> told(probed(next=1.0, same=0.02, seen=0.06, own=1.0, past=0.03))
+[('net predicts next tokens it is fed: outputs move by 0.06 as only later ones change', 'error')]
+>>> told(probed(next=0.02, same=1.0, seen=0.0, own=0.8, past=1.0))
+[('targets of net are the tokens it is fed, 100% of them in the same place: they are not shifted',
+'error')]
+>>> told(probed(copied=1.0, column="column 4", of="classes"))
+[('column 4 of the input of net is the label of 100% of the samples', 'warning')]
+
 ## Look-alikes
 A mask, hidden words, an autoencoder (which sees its input as a whole), and targets of another kind:
 
@@ -33,6 +55,19 @@ A mask, hidden words, an autoencoder (which sees its input as a whole), and targ
 []
 >>> target_leak(run(following=0.8)) + target_leak(run(future=8e-5))
 []
+
+A mask, hidden words, an autoencoder, targets shifted inside of the model, and a streaming coder:
+
+>>> told(probed(next=1.0, same=0.02, seen=0.0, own=1.0, past=0.03))
+[]
+>>> told(probed(next=0.02, same=0.85, seen=0.06, own=1.0, past=0.03))
+[]
+>>> told(probed(next=0.02, same=1.0, seen=0.7, own=0.7, past=0.9))
+[]
+>>> told(probed(next=0.02, same=1.0, seen=0.0, own=0.0, past=1.0))
+[]
+>>> [word for _, word in told(probed("numbers", next=0.02, same=1.0, seen=0.0, own=0.8, past=1.0))]
+['info']
 
 ## What to try
 `use-causal-mask`
@@ -62,9 +97,14 @@ LEARNED = (
 @detector(
     "SEQ003",
     needs=("leak/*/next", "leak/*/same", "leak/*/future"),
+    or_facts=("future/*/*",),
     explains=("GEN004",),
 )
 def target_leak(run: Run) -> Iterator[Finding]:
+    probed = list(_probed(run))
+    yield from probed
+    if any(finding.severity == "error" for finding in probed):
+        return
     learned = any(share_left(s) < LEARNED for s in run.matching("loss/*"))
     for future in run.matching("leak/*/future"):
         model = future.name.split("/")[1]
@@ -79,13 +119,56 @@ def target_leak(run: Run) -> Iterator[Finding]:
             )
         elif not sees and same is not None and (span := _always(same, TARGETS)):
             evidence = (Evidence(same, ">", TARGETS, span),)
-            message = (
-                f"targets of {shown(model, 24)} are the tokens it is fed, {median(same):.0%} of "
-                "them in the same place: they are not shifted"
-            )
+            message = _unshifted(model, median(same))
         if evidence:
             severity: Severity = "error" if learned else "info"
             yield Finding("SEQ003", model, message, evidence, severity)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    """What the probe `future` has found."""
+    for model in sorted({name.split("/")[1] for name in run.facts_matching("future/*/*")}):
+        facts = {n.rsplit("/", 1)[1]: v for n, v in run.facts_matching(f"future/{model}/*").items()}
+        known = {what: float(v) for what, v in facts.items() if isinstance(v, int | float)}
+        sure: Severity = "error" if facts.get("kind") == "classes" else "info"
+        looks = known.get("seen", 0.0) > SEES
+        what: tuple[str, ...]
+        if looks and known.get("next", 0.0) > TARGETS:
+            what, sure = ("next", "seen"), "error"
+            message = (
+                f"{shown(model, 32)} predicts next tokens it is fed: outputs move by "
+                f"{known['seen']:.2g} as only later ones change"
+            )
+        elif (
+            not looks
+            and known.get("same", 0.0) > TARGETS
+            and min(known.get("own", 0.0), known.get("past", 0.0)) > SEES
+        ):
+            what = ("same", "own", "past")
+            message = _unshifted(model, known["same"])
+        elif known.get("copied", 0.0) > TARGETS:
+            column = str(facts.get("column", ""))
+            what = ("copied",)
+            message = (
+                f"{shown(column, 24)} of the input of {shown(model, 24)} is the label of "
+                f"{known['copied']:.0%} of the samples"
+            )
+            certain = facts.get("of") == "classes" and column.startswith("column")
+            sure = "warning" if certain else "info"
+        else:
+            continue
+        limits = {"seen": SEES, "own": SEES, "past": SEES}
+        evidence = tuple(
+            Evidence.of_fact(run, f"future/{model}/{w}", ">", limits.get(w, TARGETS)) for w in what
+        )
+        yield Finding("SEQ003", model, message, evidence, sure)
+
+
+def _unshifted(model: str, share: float) -> str:
+    return (
+        f"targets of {shown(model, 24)} are the tokens it is fed, {share:.0%} of them in the same "
+        "place: they are not shifted"
+    )
 
 
 def _always(series: Series, limit: float) -> tuple[int, int] | None:

@@ -100,7 +100,8 @@ ENTRIES = (
         "",
         "of a model's outputs: seen (change of earlier ones when later inputs change), past, own; "
         "next and same (share of targets that are the next or the same place's input), copied "
-        "(largest correlation of the target with one input column), column (which), kind",
+        "(share of targets that one column of the input equals), column (which), of and kind "
+        "(classes or numbers)",
         "probe future",
     ),
     Entry(
