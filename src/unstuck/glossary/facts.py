@@ -223,6 +223,13 @@ ENTRIES = (
         "(px), gain, bias (spreads of the input), sharpness, correlation, shape where it differs",
         "probe registration",
     ),
+    Entry(
+        "skips/*",
+        "1",
+        "skip connections in one call of a model: skips/<model>; skips/<model>/around: of those, "
+        "the ones around a lower resolution",
+        "probe path-reliance",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
