@@ -3,7 +3,8 @@
 `blockers` looks at a model as it is after it has failed to.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from unstuck.lab.subject import Subject
 SAME = 1e-5  # spread over the samples, of the numbers' size
 AT_BOUND = 1e-3  # from 0, 1 or -1
 MOSTLY = 0.9  # share of the numbers
-BOUNDS = ((0.0, 1.0), (-1.0, 1.0), (0.0, float("inf")))
+SOME = 0.01  # share of the numbers at a bound that is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +119,29 @@ def _spread(value: Any) -> float | None:
 
 
 def _out_of_reach(output: Tensor, batch: Any) -> Iterator[Blocker]:
-    """Outputs that keep to a bound which the targets do not keep to, or lie at their bounds."""
-    low, high = float(output.min()), float(output.max())
-    bounded = [(a, b) for a, b in BOUNDS if a <= low and high <= b and _touches(output, a, b)]
-    if not bounded:
-        return
-    a, b = bounded[0]
+    """Targets beyond a bound that the output keeps to, or an output that lies at its bounds."""
+    low, high = (_bound(output, end) for end in (min, max))
     for target in list(tensors(batch))[1:]:
         if target.shape == output.shape and target.is_floating_point():
-            beyond = float(((target < a - AT_BOUND) | (target > b + AT_BOUND)).float().mean())
+            beyond = float(((target < low - AT_BOUND) | (target > high + AT_BOUND)).float().mean())
             if beyond:
                 yield Blocker(
                     "target out of reach",
-                    f"{beyond:.0%} of the target's values lie beyond {a:g} to {b:g}, which the "
-                    f"output does not leave.",
+                    f"{beyond:.0%} of the target's values lie beyond {low:g} to {high:g}, which "
+                    "the output does not leave.",
                 )
                 return
-    at = float((((output - a).abs() < AT_BOUND) | ((output - b).abs() < AT_BOUND)).float().mean())
+    at = sum(float(((output - b).abs() < AT_BOUND).float().mean()) for b in (low, high))
     if at > MOSTLY:
-        yield Blocker(
-            "saturated output", f"{at:.0%} of the output's values lie at its bounds {a:g}, {b:g}."
-        )
+        said = f"{at:.0%} of the output's values lie at its bounds, {low:g} and {high:g}."
+        yield Blocker("saturated output", said)
 
 
-def _touches(output: Tensor, low: float, high: float) -> bool:
-    """Whether some values come so close to a bound that it is one."""
-    near = ((output - low).abs() < AT_BOUND) | ((output - high).abs() < AT_BOUND)
-    return bool(near.any())
+def _bound(output: Tensor, end: Callable[[float, float], float]) -> float:
+    """0, 1 or -1 where the output's least (or largest) values lie at it, else without a bound."""
+    extreme = float(output.min() if end is min else output.max())
+    for bound in (0.0, -1.0) if end is min else (1.0, 0.0):
+        near = float(((output - bound).abs() < AT_BOUND).float().mean())
+        if abs(extreme - bound) < AT_BOUND and near > SOME:
+            return bound
+    return -math.inf if end is min else math.inf

@@ -47,13 +47,15 @@ def floor_of(subject: Subject, batch: Any) -> Floor:
     if len(calls) != 1 or not _free(calls[0].output):
         return Floor(0.0, known=False)
     output = calls[0].output.detach()
-    shape, start = _kind(output)
+    shape, start = _kind(output, batch)
     groups = _groups(calls[0], len(output))
     try:
         value = _lowest(subject, batch, lambda u: shape(u)[groups], _firsts(start, groups))
         constant = _lowest(
             subject, batch, lambda u: shape(u).expand_as(output), start.mean(0, keepdim=True)
         )
+    except NotProbed:
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
         return Floor(0.0, known=False)  # the loss takes none but the model's own predictions
     return Floor(min(value, constant), constant)
@@ -63,7 +65,7 @@ def _free(output: Any) -> bool:
     return isinstance(output, Tensor) and output.is_floating_point() and output.ndim > 0
 
 
-def _kind(output: Tensor) -> tuple[Shape, Tensor]:
+def _kind(output: Tensor, batch: Any) -> tuple[Shape, Tensor]:
     """What kind of numbers the model gives, and free numbers that give the same."""
     out = output.float()
     for dim in (1, -1) if out.ndim > 1 else ():
@@ -75,9 +77,13 @@ def _kind(output: Tensor) -> tuple[Shape, Tensor]:
             return partial(functional.softmax, dim=dim), out.clamp(min=1e-6).log()
         if _all_near(out.norm(dim=dim), 1.0):
             return partial(functional.normalize, dim=dim), out
-    if bool((out > 0).all()) and bool((out < 1).all()):
+    if _within_one(out) and all(_within_one(t) for t in tensors(batch) if t.shape == out.shape):
         return torch.sigmoid, out.clamp(1e-6, 1 - 1e-6).logit()
     return (lambda u: u), out
+
+
+def _within_one(values: Tensor) -> bool:
+    return bool((values >= 0).all()) and bool((values <= 1).all())
 
 
 def _all_near(values: Tensor, wanted: float) -> bool:

@@ -10,7 +10,7 @@ Up to `HANDFUL` samples of the batch, without regularisation: evaluation mode (n
 batch norms normalise by the batch at hand and recurrent layers train without dropout; weight decay
 0; noise that the loss draws is the same at every step. Where a model has its loss in training mode
 only, it stays there with its dropout layers off. First the user's optimizer, its state cleared, at
-its present rate for `STEPS` steps; if that does not do, ten times and a tenth of the rate, and Adam
+its present rate for `STEPS` steps; if that does not do, a tenth and ten times the rate, and Adam
 at two rates, so that "cannot" is not "wrong rate"; at last the best of these `LONG` times as long.
 
 Near zero means: less than `NEAR` of the way to the floor is left. The floor is the loss of
@@ -29,12 +29,13 @@ the output's bounds, an output that lies at its bounds.
 - `overfit/<model>/share`: what is left of the way to the floor
 - `overfit/<model>/own_share`: the same with the user's optimizer and rate
 - `overfit/<model>/reached`: whether less than `NEAR` is left
-- `overfit/<model>/steps`, `/samples`, `/rate`, `/optimizer`: of the attempt that came farthest
+- `overfit/<model>/steps`, `/samples`, `/rate`, `/optimizer`: of the attempt that did it or came
+  farthest
 - `overfit/<model>/falling`: share of what was left that its last third took off
 - `overfit/<model>/blocked`: what is in the way, where something was found
 
 ## Example
-Eight points on a line of one hidden unit, and the same without their gradient:
+Eight points, and the same ones where the graph was cut:
 
 >>> import torch
 >>> from unstuck.lab.subject import Subject
@@ -57,6 +58,7 @@ True
 """
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -87,8 +89,9 @@ HANDFUL = 16
 STEPS = 150
 LONG = 6  # times the steps, for the best of the attempts
 NEAR = 0.05  # of the way to the floor
+PARTLY = 0.3  # of the way to the floor
 DONE = 0.01  # of the way to the floor: no need to go on
-FACTORS = (1.0, 10.0, 0.1)  # of the user's own rate
+FACTORS = (1.0, 0.1, 10.0)  # of the user's own rate
 ADAM = (1e-3, 1e-2)  # rates: the default one and the largest that small networks bear
 HOPELESS = 50  # steps after which less than this is gained:
 STUCK = 0.98  # of the way that was left
@@ -161,8 +164,10 @@ def _handful(subject: Subject) -> Any:
     """A few samples; the whole batch where the loss is there for the whole only."""
     few = batches_of.taken(subject.batch, slice(0, HANDFUL))
     try:
-        subject.value(few)
-    except CANNOT:
+        with warnings.catch_warnings():  # such as one of shapes that do not fit
+            warnings.simplefilter("error")
+            subject.value(few)
+    except (*CANNOT, Warning):
         return subject.batch
     return few
 
@@ -174,12 +179,10 @@ def _attempts(task: Task, clock: Clock) -> list[Attempt]:
     for optimizer, rate in settings:
         limit = clock.left / (4 if tried else 2)
         tried.append(_attempt(task, optimizer, rate, STEPS, limit))
-        left = task.left(tried[-1].last)
-        if left < DONE or clock.over or (left < NEAR and len(tried) == 1):
+        if task.left(tried[-1].last) < NEAR or clock.over:
             return tried
     best = min(range(len(tried)), key=lambda i: tried[i].last)
-    if task.left(tried[best].last) >= NEAR:
-        tried.append(_attempt(task, *settings[best], LONG * STEPS, clock.left))
+    tried.append(_attempt(task, *settings[best], LONG * STEPS, clock.left))
     return tried
 
 
@@ -266,7 +269,8 @@ def _told(task: Task, tried: list[Attempt], *, cut: bool) -> Result:
 
 def _said(task: Task, tried: list[Attempt], best: Attempt, *, cut: bool) -> Iterator[str]:
     share, samples = task.left(best.last), batches_of.size(task.batch)
-    floor = f"its floor, {task.floor.value:.3g}" if task.floor.known else "0"
+    high = task.floor.value > 1e-3 * task.way
+    floor = f"its floor, {task.floor.value:.3g}" if high else "0"
     course = f"from {task.first:.3g} to {best.last:.3g} in {best.steps} steps"
     how = f"{best.optimizer} at a rate of {best.rate:.2g} ({task.mode})"
     if share < NEAR:
@@ -278,8 +282,9 @@ def _said(task: Task, tried: list[Attempt], best: Attempt, *, cut: bool) -> Iter
                 f"{task.left(own.last):.0%} of the way to {floor} is left after {own.steps} steps."
             )
         return
+    fully = "only partly" if share < PARTLY else "not"
     yield (
-        f"{samples} samples are not learned by heart: with the best of {len(tried)} attempts, "
+        f"{samples} samples are {fully} learned by heart: with the best of {len(tried)} attempts, "
         f"{how}, the loss goes {course}, and {share:.0%} of the way to {floor} is left."
     )
     yield from (blocker.said for blocker in best.found)
