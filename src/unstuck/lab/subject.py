@@ -57,6 +57,8 @@ class Subject:
     - `at_use(model, batch)`: the loss with nothing but what is known when the model is used.
     - `rollout`: of a rule that is applied again and again.
     - `latents`: names of modules whose outputs are codes.
+    - `modalities`: two of their names (or one twice, for its first two calls), whose codes of one
+      sample should find each other.
     - `paired(batch)`: two pictures (n, c, h, w) of the same samples that should lie on each other.
     - `labelled(batch)`: inputs (n, ...) and labels (n,) or targets (n, d).
     - `at_inference(batch)`: the inputs as they are prepared when the model is used.
@@ -79,6 +81,7 @@ class Subject:
     at_use: Loss | None = None
     rollout: Rollout | None = None
     latents: Sequence[str] = ()
+    modalities: tuple[str, str] | None = None
     paired: Callable[[Any], tuple[Tensor, Tensor]] | None = None
     labelled: Callable[[Any], tuple[Tensor, Tensor]] | None = None
     at_inference: Callable[[Any], Any] | None = None
