@@ -1,4 +1,4 @@
-"""overfit-one-batch: can the model learn a handful of samples by heart?
+"""overfit-one-batch: whether the model learns a handful of samples by heart, and what keeps it.
 
 ## Why
 A sound model, loss and optimizer bring the loss on a few samples to its floor within some hundred
