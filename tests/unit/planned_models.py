@@ -1,6 +1,8 @@
 """Small models of eight kinds with their batches, losses and optimizers, to count the memory of."""
 
+import contextlib
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -41,8 +43,10 @@ class Block(nn.Module):
 
 
 def resnet(n: int) -> Subject:
-    net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), Block(16, 32), Block(32, 64),
-                        Block(64, 128), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))  # fmt: skip
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), Block(16, 32), Block(32, 64), Block(64, 128),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10),
+    )  # fmt: skip
     optimizer = SGD(net.parameters(), 0.01, momentum=0.9)
     return _classified(net, torch.randn(n, 3, 32, 32), optimizer)
 
@@ -50,12 +54,15 @@ def resnet(n: int) -> Subject:
 class UNet(nn.Module):
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        sizes = [3, width, 2 * width, 4 * width]
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:]))  # noqa: B905
+        sizes = pairwise([3, width, 2 * width, 4 * width])
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in sizes)
         self.up = nn.ModuleList(
             nn.Conv2d(2 * c, c // 2, 3, padding=1) for c in (4 * width, 2 * width)
         )
-        self.middle, self.out = nn.Conv2d(4 * width, 4 * width, 3, padding=1), nn.Conv2d(width, 3, 1)
+        self.middle, self.out = (
+            nn.Conv2d(4 * width, 4 * width, 3, padding=1),
+            nn.Conv2d(width, 3, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []
@@ -152,10 +159,13 @@ MODELS: dict[str, Made] = {
 }  # fmt: skip
 
 
-def measured_peak(make: Made, samples: int) -> int:
+def measured_peak(
+    make: Made, samples: int, forward: Callable[[], Any] = contextlib.nullcontext
+) -> int:
     """Bytes at the peak of the third training step, counted from before the model was built.
 
     Sums up the allocations and releases that torch's profiler reports: those of every kernel.
+    `forward()` is entered around the loss.
     """
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
@@ -165,7 +175,10 @@ def measured_peak(make: Made, samples: int) -> int:
         for step in range(3):
             with torch.profiler.record_function(f"step {step}"):
                 optimizer.zero_grad()
-                subject.value().backward()
+                with forward():
+                    loss = subject.value()
+                loss.backward()
+                del loss
                 optimizer.step()
     events = profile.profiler.kineto_results.events()
     begins = next(e.start_ns() for e in events if e.name() == "step 2")

@@ -5,6 +5,7 @@ where the loss compares all with all). The peak of a large batch is the largest 
 moments, which need not be the moment that was largest when the batch was small.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,20 @@ class Growth:
             middle = (low + high) // 2
             low, high = (middle, high) if fits(middle) else (low, middle)
         return low
+
+    def split(self, wanted: int, limit: float) -> tuple[int, int]:
+        """Micro-batch and their number for a wanted batch; (0, 0) where not one sample fits.
+
+        Micro-batches of equal size are preferred to the fewest, up to twice as many.
+        """
+        if self.peak(wanted) <= limit:
+            return wanted, 1
+        most = min(wanted, self.largest(limit, accumulating=True))
+        if not most:
+            return 0, 0
+        even = [size for size in range(most, most // 2, -1) if wanted % size == 0]
+        micro = even[0] if even else most
+        return micro, math.ceil(wanted / micro)
 
     @property
     def compares_all(self) -> bool:

@@ -60,8 +60,11 @@ CPU's kernels stands for that of the GPU's.
 - Micikevicius et al., "Mixed Precision Training" (2018), https://arxiv.org/abs/1710.03740
 """
 
+import contextlib
 import math
 import time
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -84,7 +87,7 @@ WAYS = {
     "autocast and checkpointing": (True, True, "_both"),
 }
 SHOWN_LAYERS = 20
-TROUBLE = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError)
+TROUBLE = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError, UserWarning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +144,20 @@ def _measured(subject: Subject, seconds: float) -> _Plan:
     return _Plan(ways, sizes, tuple(left_out))
 
 
+@contextlib.contextmanager
+def _no_broadcasting() -> Iterator[None]:
+    """A loss that stretches a fixed target over the samples does not work on their number."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Using a target size")
+        yield
+
+
 def _working(subject: Subject, sizes: tuple[int, ...]) -> tuple[int, ...]:
     """These sizes, or that of the batch alone where the loss knows no other."""
     try:
-        for size in sizes:
-            subject.value(sample(subject.batch, size))
+        with _no_broadcasting():
+            for size in sizes:
+                subject.value(sample(subject.batch, size))
     except TROUBLE:
         return (subject.samples,)
     return sizes
@@ -159,8 +171,10 @@ def _first_step(subject: Subject) -> tuple[int, float]:
     for base in dict.fromkeys((BASES[-1], subject.samples)):
         batch = sample(subject.batch, base)
         try:
-            if subject.value(batch).grad_fn is None:
-                raise NotProbed("the loss has no gradient: its graph was cut before the model")
+            with _no_broadcasting():
+                graph = subject.value(batch).grad_fn
+            if graph is None:
+                raise NotProbed("the loss has no gradient: its graph was cut")
             began = time.monotonic()
             warmed_up(subject, batch)
             return base, time.monotonic() - began
@@ -246,24 +260,12 @@ def _fitting(plan: _Plan, card: float) -> str:
 
 
 def _accumulated(now: Growth, wanted: int, card: float) -> str:
-    micro, times = split(now, wanted, card)
+    micro, times = now.split(wanted, card)
     if not micro:
         return "Not even one sample fits: a smaller model, autocast or checkpointing is needed."
     if times == 1:
         return f"A batch of {wanted} fits as it is."
     return f"A batch of {wanted} fits as {times} micro-batches of {micro}, accumulated."
-
-
-def split(now: Growth, wanted: int, card: float) -> tuple[int, int]:
-    """Micro-batch and number of them for a wanted batch; (0, 0) where not one sample fits."""
-    if now.peak(wanted) <= card:
-        return wanted, 1
-    most = min(wanted, now.largest(card, accumulating=True))
-    if not most:
-        return 0, 0
-    even = [k for k in range(most, most // 2, -1) if wanted % k == 0]
-    micro = even[0] if even else most
-    return micro, math.ceil(wanted / micro)
 
 
 def _stack(subject: Subject, plan: _Plan, card: float | None) -> Bars:
@@ -292,6 +294,6 @@ def _listing(subject: Subject, plan: _Plan, card: float | None) -> Listing:
     rows: list[tuple[Scalar, ...]] = []
     for way, growth in plan.ways.items():
         row = (way, growth.peak(batch), growth.peak(batch + 1) - growth.peak(batch))
-        fitting = (growth.largest(card), *split(growth, wanted, card)) if card is not None else ()
+        fitting = (growth.largest(card), *growth.split(wanted, card)) if card is not None else ()
         rows.append((*row, *fitting))
     return Listing("The plan", tuple(columns), tuple(rows))
