@@ -12,7 +12,7 @@ from rich.text import Text
 from unstuck import atomic, catalog
 from unstuck.experiment import Bars, Curve, Examination, HeatMap, Listing, Picture
 from unstuck.preflight import Decision
-from unstuck.records import Treatment
+from unstuck.records import Scalar, Treatment
 from unstuck.report import as_json, probe_plot, sections
 from unstuck.report.html import content_policy
 from unstuck.report.page import asset, environment
@@ -128,10 +128,15 @@ def _drawn(picture: Picture) -> dict[str, object]:
         plot = probe_plot.heat_map(picture)
     elif isinstance(picture, Listing):
         columns = tuple(clean(c, 60) for c in picture.columns)
-        rows = [[scalar(cell) for cell in row] for row in picture.rows[:MOST_ROWS]]
+        rows = [[_cell(cell) for cell in row] for row in picture.rows[:MOST_ROWS]]
         left = max(0, len(picture.rows) - MOST_ROWS)
     title = clean(picture.title)
     return {"title": title, "plot": plot, "rows": rows, "columns": columns, "left": left}
+
+
+def _cell(value: Scalar) -> str:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if whole else scalar(value)
 
 
 def to_dict(examination: Examination, decision: Decision) -> dict[str, Any]:

@@ -26,7 +26,8 @@ DECADES = 4.0  # below the largest value that a heat map shows
 
 def curve(it: Curve) -> Markup:
     """y over x, its span shaded, its marks as named vertical lines."""
-    frame = svg.Frame(left=62, top=30, right=732, bottom=200)
+    top = 48 if it.marks else 30  # the marks' names have a row of their own
+    frame = svg.Frame(left=62, top=top, right=732, bottom=top + 170)
     seen = np.isfinite(it.y)
     ys = fitted(it.y, frame.bottom, frame.top)
     frame = frame.beside(ys, 4)
@@ -46,7 +47,7 @@ def curve(it: Curve) -> Markup:
     if it.span:
         about += f", shaded from {number(it.span[0])} to {number(it.span[1])}"
     about += "".join(f"; {clean(k, 40)} {number(v)}" for k, v in it.marks.items())
-    return svg.drawing(WIDTH, 246, clean(it.title), about, *parts, **svg.axes(xs, ys))
+    return svg.drawing(WIDTH, frame.bottom + 46, clean(it.title), about, *parts, **svg.axes(xs, ys))
 
 
 def _pieces(it: Curve, seen: NDArray[np.bool_]) -> list[tuple[Floats, Floats]]:
