@@ -230,6 +230,16 @@ ENTRIES = (
         "the ones around a lower resolution",
         "probe path-reliance",
     ),
+    Entry(
+        "labels/*/*",
+        "1",
+        "whether labels can be told from inputs: linear, neighbour, accuracy, majority (shares of "
+        "labels told right, or of the targets' variance), correlation, p, detectable (of the best "
+        "probe's answers with the labels, by permutation), loss_ratio, held_out_loss_ratio (the "
+        "model's loss with shuffled labels over that with the right ones), duplicates, "
+        "conflicting, overlap (shares of samples), samples, held_out, classes (counts)",
+        "probe labels",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
