@@ -90,18 +90,20 @@ class Flat:
         return self.vector([p.grad for p in self.parameters])
 
     def gradient(self, subject: Subject, batch: Any, seed: int | None = None) -> Tensor:
-        """The loss's gradient on a batch, with these random numbers."""
+        """The loss's gradient on a batch, with these random numbers; it is left in `.grad`, too.
+
+        By a backward pass: `autograd.grad` skips layers that are recomputed.
+        """
         if seed is not None:
             torch.manual_seed(seed)
-        try:
-            found = subject.gradients(batch)
-        except RuntimeError as error:
-            if "heckpoint" not in str(error):  # recomputed layers want a backward pass
-                raise
-            clear(subject.model)
-            subject.value(batch).backward()
-            return self.left()
-        return self.vector([found[name] for name in self.names])
+        clear(subject.model)
+        for parameter in self.parameters:  # no step within the backward pass
+            (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).clear()
+        loss = subject.value(batch)
+        if not loss.requires_grad:
+            raise NotProbed("the loss has no gradient: its graph was cut between model and loss")
+        loss.backward()
+        return self.left()
 
 
 def clear(*modules: nn.Module) -> None:

@@ -73,11 +73,11 @@ from unstuck.lab.subject import Subject
 from unstuck.records import Floats, Scalar
 
 FACTS = ("samples", "low", "high", "batch", "used", "adam", "adam_low", "random")
-MOST = 128  # micro-batches
-MOST_OF_ONE = 64  # where there is one batch; where there are more, an eighth of it from each
+MOST = 256  # micro-batches
+MOST_OF_ONE = 128  # where there is one batch; where there are more, an eighth of it from each
 FEWEST = 6  # below it the interval tells nothing
 TOGETHER = 8  # samples that batch normalisation needs
-MOST_NUMBERS = 1 << 18  # of each gradient that are kept
+MOST_NUMBERS = 1 << 17  # of each gradient that are kept
 LONGEST = 8.0  # s: a useful answer is there by then
 NOT_A_MEAN = 0.25  # of the gradient; by which micro-batches of a mean do not miss the whole one
 REPEATS = 8  # micro-batches whose random numbers are drawn twice
