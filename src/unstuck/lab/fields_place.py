@@ -2,9 +2,9 @@
 
 A target is first explained without the place: by the pixels nearby, by random features of a small
 convolutional network, and by the model's own output, in one ridge regression. Then an offset is
-added place by place, or an offset and a gain, whichever explains more. Both are fitted on half of the samples and judged on the
-other half, so that few samples cannot feign a map. Only places are used whose field ends before
-the border, which would tell the model where it is.
+added place by place, or an offset and a gain, whichever explains more. Both are fitted on half of
+the samples and judged on the other half, so that few samples cannot feign a map. Only places are
+used whose field ends before the border, which would tell the model where it is.
 """
 
 from dataclasses import dataclass
