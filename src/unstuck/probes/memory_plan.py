@@ -78,7 +78,7 @@ from unstuck.records import Scalar
 
 CONTEXT = 0.67e9  # bytes of a CUDA context with all kernels loaded: pytorch#86509
 MARGIN = 0.9  # share of the rest that may be planned: see the page
-SPAN = 3.0  # seconds that measuring may take where nothing else is asked
+SPAN = 10.0  # seconds that measuring may take where nothing else is asked
 BASES = (8, 4, 2)  # smallest of the batch sizes k, 2k, 3k
 WAYS = {
     "as it is": (False, False, ""),
@@ -121,19 +121,18 @@ def memory_plan(subject: Subject, *, seconds: float = math.inf) -> Result:
 
 def _measured(subject: Subject, seconds: float) -> _Plan:
     base, took = _first_step(subject)
-    room = min(seconds / 2, SPAN)
-    sizes = _sizes(subject, base, took, room)
+    room = min(seconds, SPAN)
+    sizes = _working(subject, _sizes(subject, base, took, room / len(WAYS)))
     foreach = subject.gpu_memory is not None and subject.device.type == "cpu"
     ways: dict[str, Growth] = {}
     left_out: list[str] = []
     began = time.monotonic()
     for way, (autocast, recompute, _) in WAYS.items():
-        if ways and time.monotonic() - began > 2 * room:
+        tried = len(ways) + len(left_out)
+        if tried and (time.monotonic() - began) * (tried + 1) / tried > room:
             left_out.append(f"{way}: no time was left")
             continue
         try:
-            if not ways and len(sizes) > 1:
-                sizes = _working(subject, sizes)
             ways[way] = measured(
                 subject, sizes, autocast=autocast, recompute=recompute, foreach=foreach
             )
@@ -175,6 +174,7 @@ def _first_step(subject: Subject) -> tuple[int, float]:
                 graph = subject.value(batch).grad_fn
             if graph is None:
                 raise NotProbed("the loss has no gradient: its graph was cut")
+            warmed_up(subject, batch)  # the first one also prepares kernels
             began = time.monotonic()
             warmed_up(subject, batch)
             return base, time.monotonic() - began
@@ -192,7 +192,7 @@ def _sizes(subject: Subject, base: int, took: float, room: float) -> tuple[int, 
     if base != BASES[-1]:
         return (base, 2 * base) if 3 * base > most else (base, 2 * base, 3 * base)
     for k in BASES:
-        if 3 * k <= most and len(WAYS) * 6 * k / base * took <= room:
+        if 3 * k <= most and 6 * k / base * took <= room:
             return (k, 2 * k, 3 * k)
     return (max(1, most // 2), most) if 1 < most < 2 * base else (base, 2 * base)
 
