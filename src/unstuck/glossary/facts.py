@@ -240,6 +240,15 @@ ENTRIES = (
         "conflicting, overlap (shares of samples), samples, held_out, classes (counts)",
         "probe labels",
     ),
+    Entry(
+        "capacity/*/*",
+        "1",
+        "a model beside a linear map (smaller_) and a plain network of two hidden layers (larger_) "
+        "trained on the same data: train and unseen (loss on training and on held-out batches), "
+        "parameters; samples, complete (whether these are all), falling (share of the training "
+        "loss that the last third took off)",
+        "probe capacity",
+    ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
