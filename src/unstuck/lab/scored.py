@@ -3,7 +3,6 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 
@@ -30,14 +29,13 @@ class Scored:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.evaluating, self.gradients = self._ways()
-        self.fresh = True
-        first = self.scores()
-        self.intact = first
+        self.evaluating, self.gradients = True, False
+        self.fresh = True  # each run begins as the first one did
+        self.intact = self._first()
+        second = self._raw()
         self.fresh = any(
-            not math.isclose(a, b, rel_tol=SAME)
-            for _ in range(2)
-            for a, b in zip(self._raw().values(), first.values(), strict=False)
+            not math.isclose(second[name], value, rel_tol=SAME)
+            for name, value in self.intact.items()
         )
 
     def scores(self, changes: Changes | None = None) -> Scores:
@@ -58,28 +56,26 @@ class Scored:
         """The loss with nothing but what is known at use."""
         assert self.subject.at_use is not None
         with self._set():
-            return float(self.subject.at_use(self.subject.model, self.subject.batch))
+            found = self.subject.at_use(self.subject.model, self.subject.batch)
+            return float(found.detach())
 
     def _raw(self, changes: Changes | None = None) -> Scores:
         with self._set():
-            found: dict[str, Any] = again(self.subject.terms, changes or {})
-            return {name: float(value) for name, value in found.items()}
+            found = again(self.subject.terms, changes or {})
+            return {name: float(value.detach()) for name, value in found.items()}
 
-    def _ways(self) -> tuple[bool, bool]:
+    def _first(self) -> Scores:
         """The first way to run the loss that works: in evaluation mode, without gradients."""
         ways = ((True, False), (True, True), (False, True))
         for way in ways:
             self.evaluating, self.gradients = way
             try:
-                with untouched((self.subject.model, *self.subject.others)):
-                    self._raw()
+                return self.scores()
             except NotProbed:
                 raise
             except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError):
                 if way == ways[-1]:
                     raise
-            else:
-                return way
         raise AssertionError("one of the ways was returned or has raised")
 
     @contextlib.contextmanager

@@ -69,8 +69,8 @@ from unstuck.experiment import Bars, Listing, NotProbed, Picture, Result, probe
 from unstuck.lab.executed_again import Change, Changes, average, of_another, silent
 from unstuck.lab.executed_skips import Skip, innermost, paths, skips
 from unstuck.lab.paths import NOTHING
-from unstuck.lab.scored import TOTAL, Scored, Scores, is_sum
-from unstuck.lab.subject import Subject
+from unstuck.lab.scored import Scored, Scores, is_sum
+from unstuck.lab.subject import TOTAL, Subject
 from unstuck.records import Scalar
 
 RESPONDS = 1e-6  # relative change of a term that a path serves; rounding is below
@@ -128,21 +128,20 @@ def _of_paths(
     """Facts on all paths together, and on those that serve terms of their own."""
     if not groups:
         return {}
-    total = [TOTAL]
-    facts = _of_path(subject, scored, subject.name, [s for g in groups for s in g], ends, total)
-    if len(groups) < 2 or not is_sum(scored.intact):
-        return facts
     served: dict[tuple[str, ...], list[Skip]] = {}
     for group in groups:
-        cut = scored.scores(_each(group, silent))
-        terms = tuple(n for n in cut if n != TOTAL and _moved(cut[n], scored.intact[n]))
-        served.setdefault(terms, []).extend(group)
-    if len(served) > 1:
-        for terms, path in served.items():
-            name = f"{subject.name}:{'+'.join(terms).replace('/', '.')}"
-            mine = [s for s in ends if s in path]
-            if terms:
-                facts |= _of_path(subject, scored, name, path, mine, terms)
+        terms: tuple[str, ...] = (TOTAL,)
+        if is_sum(scored.intact):
+            cut = scored.scores(_each(group, silent))
+            terms = tuple(n for n in cut if n != TOTAL and _moved(cut[n], scored.intact[n]))
+        served.setdefault(terms or (TOTAL,), []).extend(group)
+    everything = tuple(dict.fromkeys(term for terms in served for term in terms))
+    served[everything] = [s for g in groups for s in g]
+    facts: Facts = {}
+    for terms, path in served.items():
+        whole = terms == everything
+        name = subject.name + ("" if whole else f":{'+'.join(terms).replace('/', '.')}")
+        facts |= _of_path(subject, scored, name, path, [s for s in ends if s in path], terms)
     return facts
 
 
