@@ -14,6 +14,10 @@ with it, or else the term whose descent most steadily draws the codes together
 (`latent/<x>/pull/<loss>:<term>`). Where the probe `path-reliance` found that skips carry every path
 (`CARRIED` times the error without them), nothing depends on the latent, and it is an *info*.
 
+Where no latent was watched, the probe `collapse` is enough: the relative spread now
+(`collapse/<code>/spread`) against the one with every layer begun anew (`/began`), by the same
+limits, of codes that were asked for or are named like codes (a *warning*).
+
 ## Example
 >>> from unstuck import Run
 >>> def run(end, rms=0.1, since=75, content=0.01, start=0.1):
@@ -28,6 +32,16 @@ term content fell to 0.01']
 >>> narrow = run(0.0525, rms=0.7, content=0.014, start=0.05)
 >>> [finding.message for finding in collapsed_embedding(narrow)]
 ['latent model.encoder varies 7.5% of its size over the batch since step 75']
+
+Facts of the probe alone:
+
+>>> from unstuck import diagnose
+>>> def probed(spread, began=0.5, found="asked"):
+...     facts = {"spread": spread, "began": began, "found": found}
+...     run = Run.of(facts={f"collapse/net.encoder/{k}": v for k, v in facts.items()})
+...     return [c.finding.message for c in diagnose(run).causes]
+>>> probed(0.004)
+['code net.encoder varies 0.4% of its size over the samples; begun anew it varies 50%']
 
 ## Look-alikes
 A latent that only tightens, one that varied little from the start, one that shrinks as a whole and
@@ -52,6 +66,12 @@ keeps its relative spread, one that comes back soon, and one that had little tim
 >>> [f.severity for r in (carried(1.6), carried(1.0)) for f in collapsed_embedding(r)]
 ['info', 'error']
 >>> collapsed_embedding(run(0.0045, since=85))
+[]
+
+In a probe: a code that varies, one that did no more before training, and a narrow place that is no
+code:
+
+>>> probed(0.12) + probed(0.004, began=0.01) + probed(0.004, found="narrowest")
 []
 
 ## What to try
@@ -90,9 +110,12 @@ CARRIED = 1.25  # times the error; skips that carried a path gave 1.46 to 5.4, o
 @detector(
     "COL004",
     needs=("latent/*/batch_std", "latent/*/rms"),
+    or_facts=("collapse/*/spread", "collapse/*/began"),
     explains=("OPT004", "SKP001", "LOS001", "LOS002", "GRD001"),
 )
 def collapsed_embedding(run: Run) -> Iterator[Finding]:
+    if not run.matching("latent/*/batch_std"):
+        yield from _probed(run)
     for spread in run.matching("latent/*/batch_std"):
         size = run.series.get(spread.name.removesuffix("batch_std") + "rms")
         if size is None:
@@ -120,6 +143,28 @@ def collapsed_embedding(run: Run) -> Iterator[Finding]:
             evidence=(Evidence(relative, "<", limit, span),),
             severity=_severity(run, to_the_end=to_the_end),
         )
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    """The spread of codes beside what it is with every layer begun anew."""
+    for name, spread in run.facts_matching("collapse/*/spread").items():
+        key = name.removesuffix("/spread")
+        began = run.facts.get(f"{key}/began")
+        code = run.facts.get(f"{key}/found") in ("asked", "name")
+        if not code or not isinstance(spread, int | float) or not isinstance(began, int | float):
+            continue
+        limit = min(FLAT, COLLAPSED * began)
+        if spread < limit:
+            latent = where_of(name)
+            yield Finding(
+                "COL004",
+                where=latent,
+                message=(
+                    f"code {shown(latent, 24)} varies {100 * spread:.2g}% of its size over the "
+                    f"samples; begun anew it varies {100 * began:.2g}%"
+                ),
+                evidence=(Evidence.of_fact(run, name, "<", limit),),
+            )
 
 
 def _severity(run: Run, *, to_the_end: bool) -> Severity:

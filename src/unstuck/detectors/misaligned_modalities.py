@@ -10,6 +10,10 @@ its partner is, stays below `CHANCE` to the end, for `LASTING` of the run and `F
 least; 0.5 is chance. Where all samples of both are alike (a mean cosine of others above `ALIKE`),
 nothing can be ranked and another pathology says why.
 
+Where no pair was watched, the probe `collapse`, which is told the two (`modalities`), is enough:
+the same share and limits (`collapse/<first>:<second>/agreement`), after `FOR_STEPS` steps of the
+optimizer.
+
 ## Example
 >>> from unstuck import Run, Series
 >>> import numpy as np
@@ -21,6 +25,16 @@ nothing can be ranked and another pathology says why.
 ...     return Run({k: Series(k, steps, v) for k, v in names.items()})
 >>> [finding.message for finding in misaligned_modalities(run(0.51))]
 ['partners in image:text have been nearer than 51% of the others since step 100; chance is 50%']
+
+Facts of the probe alone:
+
+>>> from unstuck import diagnose
+>>> def probed(agreement=0.51, steps=900, unpaired=0.1):
+...     facts = {"agreement": agreement, "steps": steps, "unpaired": unpaired}
+...     run = Run.of(facts={f"collapse/image:text/{k}": v for k, v in facts.items()})
+...     return [c.finding.message for c in diagnose(run).causes]
+>>> probed()
+['partners in image:text are nearer than 51% of the others after 900 steps; chance is 50%']
 
 ## Look-alikes
 Partners of few kinds, which many others equal, the start of a training, a short run, and codes that
@@ -36,6 +50,9 @@ have collapsed:
 []
 >>> len(misaligned_modalities(run(0.51, unpaired=0.7)))
 1
+
+>>> probed(0.73) + probed(steps=200) + probed(unpaired=0.99)
+[]
 
 ## What to try
 `add-cross-term`, `use-shared-shuffling`
@@ -64,9 +81,12 @@ LASTING = 0.35  # share of the run
 @detector(
     "COL005",
     needs=("pair/*/agreement",),
+    or_facts=("collapse/*:*/agreement", "collapse/*:*/steps"),
     explains=("COL001", "COL002", "COL003", "OPT004", "GEN002"),
 )
 def misaligned_modalities(run: Run) -> Iterator[Finding]:
+    if not run.matching("pair/*/agreement"):
+        yield from _probed(run)
     for agreement in map(finite, run.matching("pair/*/agreement")):
         name = where_of(agreement.name)
         others = run.series.get(f"pair/{name}/unpaired")
@@ -84,5 +104,26 @@ def misaligned_modalities(run: Run) -> Iterator[Finding]:
                     f"others since step {span[0]}; chance is 50%"
                 ),
                 evidence=(Evidence(agreement, "<", CHANCE, span),),
+                severity="error",
+            )
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    """The same of the codes that a probe has read once."""
+    for name, share in run.facts_matching("collapse/*:*/agreement").items():
+        key = name.removesuffix("/agreement")
+        told = (share, run.facts.get(f"{key}/steps"), run.facts.get(f"{key}/unpaired"))
+        agreement, steps, others = (v if isinstance(v, int | float) else None for v in told)
+        if agreement is None or steps is None or others is None:
+            continue
+        if agreement < CHANCE and steps >= FOR_STEPS and others <= ALIKE:
+            yield Finding(
+                "COL005",
+                where=where_of(name),
+                message=(
+                    f"partners in {shown(where_of(name))} are nearer than {100 * agreement:.0f}% "
+                    f"of the others after {steps:.0f} steps; chance is 50%"
+                ),
+                evidence=(Evidence.of_fact(run, name, "<", CHANCE),),
                 severity="error",
             )

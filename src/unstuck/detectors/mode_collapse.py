@@ -13,6 +13,10 @@ one grey image for all is young, not collapsed: it never fell. Noise that is add
 discriminator hides a collapse; hand the samples to `run.generated(x)`, which are then compared with
 their own start.
 
+Where no samples were watched, the probe `collapse` is enough: the same distance on given inputs
+(`collapse/<model>/nearest`) against the one with every layer begun anew (`/nearest_began`), by the
+same limits.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(end=0.001, start=0.08, since=50, real=1.0, loss="d_loss"):
@@ -30,6 +34,16 @@ their own start.
 >>> [finding.where for finding in mode_collapse(told(0.001))]
 ['fake']
 
+Facts of the probe alone:
+
+>>> from unstuck import diagnose
+>>> def probed(nearest, began=0.05):
+...     facts = {"nearest": nearest, "nearest_began": began}
+...     run = Run.of(facts={f"collapse/netG/{k}": v for k, v in facts.items()})
+...     return [(c.finding.message, c.finding.severity) for c in diagnose(run).causes]
+>>> probed(0.001)
+[('samples of netG lie 0.1% as far apart as real ones; begun anew they lie 5%', 'error')]
+
 ## Look-alikes
 Samples that are alike but no copies, a generator that has not begun to spread, one that collapsed
 for a moment, and distances to samples of a network that is no opponent:
@@ -39,6 +53,9 @@ for a moment, and distances to samples of a network that is no opponent:
 >>> mode_collapse(run(0.017, start=0.04)) + mode_collapse(run(since=80))
 []
 >>> mode_collapse(run(loss="loss"))
+[]
+
+>>> probed(0.03) + probed(0.015, began=0.03)
 []
 
 ## What to try
@@ -71,10 +88,13 @@ LASTING = 0.5  # share of the readings; collapsed games came back for up to two 
 @detector(
     "ADV004",
     needs=("generated/*/nearest",),
-    sharpened_by=("real/*/nearest",),
+    or_facts=("collapse/*/nearest", "collapse/*/nearest_began"),
+    sharpened_by=("real/*/nearest", "collapse/*/nearest"),
     explains=("OPT003", "OPT004", "OPT005"),
 )
 def mode_collapse(run: Run) -> Iterator[Finding]:
+    if not run.matching("generated/*/nearest"):
+        yield from _probed(run)
     for made in run.matching("generated/*/nearest"):
         name = made.name.split("/")[1]
         real = run.series.get(f"real/{name}/nearest")
@@ -100,6 +120,26 @@ def mode_collapse(run: Run) -> Iterator[Finding]:
             evidence=(Evidence(median, "<", COPIES, (step, step)),),
             severity="error" if end < COPIED else "warning",
         )
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    """The same of a generator that a probe has asked once."""
+    for name, near in run.facts_matching("collapse/*/nearest").items():
+        began = run.facts.get(f"{name}_began")
+        if not isinstance(near, int | float) or not isinstance(began, int | float):
+            continue
+        if near < COPIES and near < FELL * began:
+            model = name.split("/")[1]
+            yield Finding(
+                "ADV004",
+                where=model,
+                message=(
+                    f"samples of {shown(model, 24)} lie {near:.1%} as far apart as real ones; "
+                    f"begun anew they lie {began:.0%}"
+                ),
+                evidence=(Evidence.of_fact(run, name, "<", COPIES),),
+                severity="error" if near < COPIED else "warning",
+            )
 
 
 def _over_start(series: Series) -> Series:

@@ -15,6 +15,10 @@ Where only a log is there, the settings must tell the number of classes (`num_cl
 over the batch is as large, so it is an *info* unless the settings tell the batch size, and the loss
 is not within `ALIKE` of batch size times log C.
 
+The probe `start` compares the loss with what it is where all classes are guessed alike. Where that
+loss is a cross-entropy and the optimizer has made no step, `start/<model>/ratio` above `TIMES` is
+enough.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(std=12.0, first=0, name="cross_entropy", loud=1.0, start=24.0, **more):
@@ -41,6 +45,16 @@ A log whose settings are known:
 >>> [surprising_initial_loss(r)[0].severity for r in (logged(num_classes=10), *sure)]
 ['info', 'warning', 'warning']
 
+Facts of the probe alone:
+
+>>> from unstuck import diagnose
+>>> def probed(ratio=17.0, measure="cross_entropy", **more):
+...     facts = {"loss": 2.3 * ratio, "expected": 2.3, "ratio": ratio, "measure": measure, **more}
+...     run = Run.of(facts={f"start/net/{k}": v for k, v in facts.items()})
+...     return [c.finding.message for c in diagnose(run).causes]
+>>> probed(steps=0)
+['the loss of net begins at 39.1, 17 times 2.3, the loss of guessing']
+
 ## Look-alikes
 Scores of the usual spread, ones that were looked at later, loud inputs, outputs that are no scores,
 and a network that is sure because it was trained before:
@@ -59,6 +73,12 @@ In a log: a loss of the usual size, one that is a sum over the batch, and settin
 >>> surprising_initial_loss(logged(73.0, num_classes=10, batch_size=32))
 []
 >>> surprising_initial_loss(logged(59.0, num_classes=10, batch_size=32))
+[]
+
+In a probe: a loss of the usual size, a model that has been trained, or may have been, and a loss of
+numbers:
+
+>>> probed(4.0, steps=0) + probed(steps=40) + probed() + probed(measure="mse_loss", steps=0)
 []
 
 ## What to try
@@ -96,10 +116,37 @@ CLASSIFIES = re.compile(r"accuracy|(^|[/._])acc($|[/._])|top_?[15]($|[/._])|cros
 @detector(
     "INI001",
     needs=("loss/*",),
-    sharpened_by=("activation/*/std", "*class*", "*labels", "*vocab*"),
+    sharpened_by=("activation/*/std", "start/*/ratio", "*class*", "*labels", "*vocab*"),
     by_step=True,
+    or_facts=("start/*/ratio", "start/*/steps"),
 )
 def surprising_initial_loss(run: Run) -> Iterator[Finding]:
+    yield from list(_watched(run)) or _probed(run)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    """The first loss beside that of a guess, as the probe `start` has found them."""
+    for name, ratio in run.facts_matching("start/*/ratio").items():
+        key = name.removesuffix("/ratio")
+        fresh = run.facts.get(f"{key}/steps", -1) == 0
+        told = [run.facts.get(f"{key}/{what}", 0.0) for what in ("loss", "expected")]
+        loss, guess = (float(v) if isinstance(v, int | float) else 0.0 for v in told)
+        scores = run.facts.get(f"{key}/measure") == "cross_entropy"
+        if fresh and scores and isinstance(ratio, int | float) and ratio > TIMES:
+            model = key.split("/")[1]
+            yield Finding(
+                "INI001",
+                where=model,
+                message=(
+                    f"the loss of {shown(model, 24)} begins at {loss:.3g}, {ratio:.3g} times "
+                    f"{guess:.2g}, the loss of guessing"
+                ),
+                evidence=(Evidence.of_fact(run, name, ">", TIMES),),
+            )
+
+
+def _watched(run: Run) -> Iterator[Finding]:
+    """Scores that are far apart when the last layer is first read."""
     if not run.matching("activation/*/std"):
         yield from _logged(run)
         return
