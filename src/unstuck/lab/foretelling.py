@@ -22,7 +22,8 @@ NEIGHBOURS = 5
 SHARE = 0.25  # of the samples: as many directions as a ridge regression may use
 DIRECTIONS = 32  # of greatest spread, in which neighbours are looked for
 COLUMNS = 2000  # label columns that are shuffled in all
-POWER = 1.64 + 0.84  # deviations: 5 % alarms, 80 % found (Cohen, 1988)
+ALARMS = 0.05  # share of shuffled labels that would pass for real ones
+FOUND = 0.84  # deviations beyond that limit, where four of five are found (Cohen, 1988)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,21 @@ def foretold(kinds: Features, labels: Floats, classes: bool, seed: int = 0) -> F
     draws = int(np.clip(COLUMNS // labels.shape[1], 39, 199))
     orders = [rng.permutation(len(labels)) for _ in range(draws)]
     shuffled = np.stack([centred[order] for order in orders], 2, dtype=np.float32)
-    best = np.full(draws, -np.inf)
-    found = -np.inf
     told = {"linear": -np.inf, "neighbour": -np.inf}
-    for name, matrix in probes:
+    found, guessed = np.empty(len(probes)), np.empty((len(probes), draws))
+    for i, (name, matrix) in enumerate(probes):
         prediction = matrix @ centred
-        found = max(found, float(_agreement(prediction, centred)))
+        found[i] = _agreement(prediction, centred)
         told[name] = max(told[name], _right(prediction + labels.mean(0), labels, classes))
         flat = shuffled.reshape(len(labels), -1)
         guesses = (matrix.astype(np.float32) @ flat).reshape(shuffled.shape)
-        best = np.maximum(best, _agreement(guesses, shuffled))
-    p = float((1 + (best >= found).sum()) / (1 + draws))
-    gap = max(0.0, float(best.mean())) + POWER * float(best.std())
-    return Foretold(told["linear"], told["neighbour"], float(found), p, gap)
+        guessed[i] = _agreement(guesses, shuffled)
+    level, spread = guessed.mean(1), np.maximum(guessed.std(1), 1e-9)
+    above = np.abs(found - level) / spread  # below chance is no chance either: parity is
+    best = (np.abs(guessed - level[:, None]) / spread[:, None]).max(0)
+    p = float((1 + (best >= above.max()).sum()) / (1 + draws))
+    seen = (float(np.quantile(best, 1 - ALARMS)) + FOUND) * float(spread.mean())
+    return Foretold(told["linear"], told["neighbour"], float(found[above.argmax()]), p, seen)
 
 
 def _ridge(rows: Floats) -> Floats:

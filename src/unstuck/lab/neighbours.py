@@ -45,17 +45,27 @@ def samples_of(inputs: Any) -> list[Tensor]:
 
 def marks(inputs: Any) -> list[bytes]:
     """A checksum of every sample: equal where the samples are, bit by bit."""
-    columns = [
-        t.contiguous().cpu().flatten(1) if t.ndim > 1 else t.cpu() for t in samples_of(inputs)
-    ]
-    raw = [
-        (torch.view_as_real(t).flatten(1) if t.is_complex() else t).to(torch.float64).numpy()
-        for t in columns
-    ]
+    raw = [_plain(t).reshape(len(t), -1).contiguous().numpy() for t in samples_of(inputs)]
     return [
         hashlib.blake2b(b"".join(part[i].tobytes() for part in raw), digest_size=16).digest()
         for i in range(len(raw[0]) if raw else 0)
     ]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """On the processor, of a kind that NumPy has, complex numbers as two."""
+    plain = tensor.detach().cpu()
+    if plain.is_complex():
+        plain = torch.view_as_real(plain.resolve_conj()).movedim(-1, 1)
+    return plain.float() if plain.dtype == torch.bfloat16 else plain
+
+
+def comparable(kinds: Features) -> Floats:
+    """Rows whose distance tells copies: of pictures as they are, else each column in its spread."""
+    rows = kinds["values"]
+    if "patches" not in kinds:
+        return standard(rows)
+    return np.asarray(np.nan_to_num(rows - rows.mean(0)))
 
 
 def standard(rows: Floats) -> Floats:
@@ -101,12 +111,11 @@ def _usual(nearest: Floats) -> float:
 
 
 def _kinds(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor).movedim(-1, 1)
+    tensor = _plain(tensor)
     if not tensor.is_floating_point() and tensor.dtype not in (torch.uint8, torch.bool):
-        yield from _tokens(tensor.cpu())
+        yield from _tokens(tensor)
         return
-    plain = tensor.to("cpu", torch.float32)
+    plain = tensor.float()
     if plain.ndim == 4 and min(plain.shape[2:]) > 2:
         small = _pooled(plain, SIDE)
         yield "values", small.flatten(1)

@@ -68,7 +68,7 @@ from unstuck.experiment import Bars, NotProbed, Result, probe
 from unstuck.lab.batch import moved, size
 from unstuck.lab.foretelling import foretold
 from unstuck.lab.labelled import Labels, as_columns, labelled_in, shuffled
-from unstuck.lab.neighbours import Features, copied, copies, features, marks, standard
+from unstuck.lab.neighbours import Features, comparable, copied, copies, features, marks
 from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
 
@@ -93,8 +93,8 @@ class _Seen:
     marks: list[bytes] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
 
-    def rows(self, kind: str) -> Any:
-        return np.concatenate([one[kind] for one in self.kinds])
+    def rows(self) -> Features:
+        return {kind: np.concatenate([one[kind] for one in self.kinds]) for kind in self.kinds[0]}
 
 
 @probe("labels/*/*", cheap=True)
@@ -155,7 +155,7 @@ def _copies(seen: _Seen) -> dict[int, int]:
     known: dict[bytes, int] = {}
     found = {i: known[mark] for i, mark in enumerate(seen.marks) if known.setdefault(mark, i) != i}
     different = [i for i in range(min(len(seen.marks), NEARLY)) if i not in found]
-    rows = standard(seen.rows("values")[different])
+    rows = comparable({kind: found[different] for kind, found in seen.rows().items()})
     return found | {different[late]: different[early] for early, late in copies(rows)}
 
 
@@ -177,10 +177,11 @@ def _held_out(subject: Subject, seen: _Seen) -> Number:
     others = _gone_through(subject, subject.held_out, HELD, until)
     known = set(seen.marks)
     equal = np.array([mark in known for mark in others.marks])
-    a, b = seen.rows("values")[:NEARLY], others.rows("values")
-    if a.shape[1] == b.shape[1]:
-        rows = standard(np.concatenate([a, b]))
-        equal |= copied(rows[len(a) :], rows[: len(a)])
+    a, b = ({kind: rows[:NEARLY] for kind, rows in one.rows().items()} for one in (seen, others))
+    if {k: v.shape[1] for k, v in a.items()} == {k: v.shape[1] for k, v in b.items()}:
+        both = comparable({kind: np.concatenate([a[kind], b[kind]]) for kind in a})
+        cut = len(a["values"])
+        equal[:NEARLY] |= copied(both[cut:], both[:cut])
     return {"held_out": len(equal), "overlap": float(equal.mean())}
 
 
@@ -190,7 +191,7 @@ def _foretold(seen: _Seen, told: Labels, fresh: Any, most: int) -> Number:
         return {"majority": 1.0}
     drawn = np.sort(np.random.default_rng(0).permutation(fresh)[:most])
     columns = told.columns.numpy()[drawn]
-    kinds = {kind: seen.rows(kind)[drawn] for kind in seen.kinds[0]}
+    kinds = {kind: rows[drawn] for kind, rows in seen.rows().items()}
     found = foretold(kinds, columns, told.classes > 0)
     numbers: Number = {"majority": float(columns.mean(0).max())} if told.classes else {}
     return numbers | {
