@@ -69,6 +69,11 @@ def part(case: str, name: str) -> ModuleType:
         ) from None
 
 
+def has(case: str, name: str) -> bool:
+    """Whether a case has a module of that name."""
+    return (Path(cases.__path__[0]) / case / f"{name}.py").is_file()
+
+
 def items(case: str) -> dict[str, str]:
     """The items of a case that holds many, with their titles: files with `FAULTS` and a `train`."""
     if case not in names():
@@ -102,12 +107,13 @@ def program(case: str) -> list[str]:
     return [part(name, "train").__name__]
 
 
-def watched(case: str, arguments: Sequence[str], directory: Path) -> int:
-    """Train a case as a watched child process; its exit status."""
-    words = program(case)
-    env = launch.environment(
-        directory, name=f"{case} {' '.join(arguments)}"[:100], recipe=launch.recipe_of(arguments)
-    )
+def watched(
+    case: str, arguments: Sequence[str], directory: Path, probe: bool | Sequence[int] = ()
+) -> int:
+    """Train a case as a watched child process, probed at these steps; its exit status."""
+    words, recipe = program(case), launch.recipe_of(arguments)
+    name = f"{case} {' '.join(arguments)}"[:100]
+    env = launch.environment(directory, name=name, recipe=recipe, probe=probe)
     return launch.run(launch.python_command(["-m", *words, *arguments]), env)
 
 

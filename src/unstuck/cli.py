@@ -15,7 +15,7 @@ from unstuck.cli_case import case_group
 from unstuck.cli_export import export_command
 from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
-from unstuck.cli_options import ScriptCommand, report_options, show, status_of
+from unstuck.cli_options import ScriptCommand, probe_option, report_options, show, status_of
 from unstuck.cli_probe import preflight_command, probe_command
 from unstuck.diagnose import diagnose
 from unstuck.records import Scalar
@@ -41,6 +41,7 @@ def main() -> None:
 )
 @click.option("--live", is_flag=True, help="Show the run in the terminal while it runs.")
 @click.option("--change", "changes", multiple=True, help="lr/OPTIMIZER=x0.1, weight/LOSS/TERM=2")
+@probe_option
 @report_options
 @click.argument("script", nargs=-1, type=click.UNPROCESSED)
 def run_command(
@@ -51,6 +52,7 @@ def run_command(
     budget: float,
     live: bool,
     changes: tuple[str, ...],
+    probe: bool | list[int],
     html_file: Path | None,
     json_file: Path | None,
     fail_on: str | None,
@@ -72,6 +74,7 @@ def run_command(
         latents=latents,
         everything=everything,
         budget=budget,
+        probe=probe,
     )
     command = launch.python_command(script)
     status = run_with_live_view(command, env, directory, name) if live else launch.run(command, env)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from unstuck.cli_options import ScriptCommand, report_options, show, status_of
+from unstuck.cli_options import ScriptCommand, report_options, show, status_of, steps_of
 from unstuck.diagnose import diagnose
+from unstuck.records import Diagnosis
 from unstuck.source import UnreadableRunError
 
 
@@ -42,6 +43,78 @@ def case_run(
     fail_on: str | None,
 ) -> None:
     """Train CASE watched, then diagnose it: CASE ARGS..., such as course/cnn --seed 1."""
+    words = f"unstuck case run {' '.join(case)}"
+    diagnosis = _trained(case, record, False)
+    if diagnosis is not None:
+        show(diagnosis, html_file, json_file, command=words)
+        sys.exit(status_of(diagnosis, fail_on))
+
+
+@case_group.command(name="probe", cls=ScriptCommand)
+@click.option("--record", type=click.Path(path_type=Path), help="Run directory.")
+@click.option("--at", "probe", default="usual", callback=steps_of, help="Steps, such as 1,200.")
+@click.option("--seconds", default=120.0, show_default=True, help="For a case's own subject.")
+@report_options
+@click.argument("case", nargs=-1, type=click.UNPROCESSED)
+def case_probe(
+    case: tuple[str, ...],
+    record: Path | None,
+    probe: bool | list[int],
+    seconds: float,
+    html_file: Path | None,
+    json_file: Path | None,
+    fail_on: str | None,
+) -> None:
+    """Experiment on CASE's live model: CASE ARGS..., such as course/cnn --seed 1.
+
+    A case that names its subject is examined when it is trained; any other while it trains.
+    """
+    from unstuck import casework
+
+    words = f"unstuck case probe {' '.join(case)}"
+    if case and casework.has(case[0], "probe"):
+        diagnosis = _examined(case, seconds, html_file, json_file, words)
+    else:
+        found = _trained(case, record, probe)
+        if found is None:
+            return
+        diagnosis = found
+        show(diagnosis, html_file, json_file, command=words)
+    sys.exit(status_of(diagnosis, fail_on))
+
+
+def _examined(
+    case: tuple[str, ...],
+    seconds: float,
+    html_file: Path | None,
+    json_file: Path | None,
+    words: str,
+) -> Diagnosis:
+    """A case's own subject, all probes."""
+    from unstuck import casework
+    from unstuck.cli_probe import with_progress
+    from unstuck.examine import chosen
+    from unstuck.preflight import decided
+    from unstuck.prescribe import prescribe
+    from unstuck.report import examination as shown
+
+    subject = casework.part(case[0], "probe").subject(list(case[1:]))
+    found = with_progress(subject, chosen(), seconds)
+    decision = decided(found)
+    shown.print_examination(found, decision)
+    if html_file:
+        treatments = prescribe(found.diagnosis)
+        page = {"treatments": treatments, "title": case[0], "command": words}
+        shown.write(html_file, found, decision, **page)
+    if json_file:
+        shown.write_json(json_file, found, decision)
+    return found.diagnosis
+
+
+def _trained(
+    case: tuple[str, ...], record: Path | None, probe: bool | list[int]
+) -> Diagnosis | None:
+    """Train a case watched; what is found in it, None where there was nothing to watch."""
     from unstuck import casework
     from unstuck.watcher import launch
 
@@ -57,18 +130,16 @@ def case_run(
     directory = record or launch.new_directory(name.replace("/", "-"))
     if "--out" not in arguments:
         arguments += ["--out", str(directory / "output")]
-    status = casework.watched(name, arguments, directory)
+    status = casework.watched(name, arguments, directory, probe)
     if status:
         sys.exit(status)
     try:
         run = casework.run_of(directory)
     except UnreadableRunError as error:
         click.echo(f"nothing to diagnose: {error}", err=True)
-        return
-    diagnosis = diagnose(run)
-    show(diagnosis, html_file, json_file, command=f"unstuck case run {' '.join(case)}")
+        return None
     click.echo(f"recorded in {directory}")
-    sys.exit(status_of(diagnosis, fail_on))
+    return diagnose(run)
 
 
 @case_group.command(name="diagnose", cls=ScriptCommand)

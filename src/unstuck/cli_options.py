@@ -23,11 +23,40 @@ class ScriptCommand(click.Command):
             option = options.get(word)
             if word == "-m" or word == "--" or (option is None and word != "--help"):
                 break
-            i += 1 if equals or option is None or option.is_flag else 2
+            i += 1 if equals or option is None or not _takes(option, args[i + 1 :]) else 2
         if i < len(args) and args[i].startswith("--") and args[i] != "--":
             raise click.NoSuchOption(args[i], ctx=ctx)
         rest = args[i + 1 :] if i < len(args) and args[i] == "--" else args[i:]
         return super().parse_args(ctx, [*args[:i], "--", *rest])
+
+
+def _takes(option: click.Option, rest: list[str]) -> bool:
+    """Whether an option takes the next word; one that may do without takes numbers alone."""
+    if option.is_flag or option.flag_value is None or not rest:
+        return not option.is_flag
+    return rest[0][:1].isdigit()
+
+
+def probe_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--probe`, alone or with steps."""
+    return click.option(
+        "--probe",
+        is_flag=False,
+        flag_value="usual",
+        metavar="[STEPS]",
+        callback=steps_of,
+        help="Experiment on the live model at these steps (alone: 1,200), and put it back.",
+    )(command)
+
+
+def steps_of(ctx: click.Context, option: click.Parameter, text: str | None) -> bool | list[int]:
+    """`1,200` as steps, `usual` as True, nothing as False."""
+    if text is None or text == "usual":
+        return text is not None
+    try:
+        return [int(step) for step in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give steps, such as 1,200", ctx, option) from None
 
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:

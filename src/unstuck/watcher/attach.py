@@ -35,7 +35,7 @@ from unstuck.watcher.losses import Losses
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import is_library, speaking_frame
 from unstuck.watcher.optimizers import Optimizers
-from unstuck.watcher.probing import Probing
+from unstuck.watcher.probing import SECONDS, Probing
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.scalers import Scalers
 from unstuck.watcher.store import Store
@@ -61,6 +61,7 @@ class Watcher(Told):
         everything: bool = False,
         budget: float | None = None,
         probe: tuple[int, ...] = (),
+        probe_seconds: float = SECONDS,
     ) -> None:
         wanted = parsed(changes)
         allowed = None if budget is None else Budget(budget)
@@ -86,7 +87,7 @@ class Watcher(Told):
             self._functions,
             lambda: self._modules.compiled,
         )
-        self._probing = Probing(probe, self._recorder, self._modules, self._mine)
+        self._probing = Probing(probe, self._recorder, self._modules, self._mine, probe_seconds)
         self._process, self._thread = process.number(), threading.get_ident()
         self._handles: list[Any] = []
         self._backward, self._compile = Tensor.backward, torch.compile

@@ -54,7 +54,7 @@ class Probing:
         recorder: Recorder,
         modules: Modules,
         mine: Callable[[], bool],
-        seconds: float = SECONDS,
+        seconds: float,
     ) -> None:
         self._steps = sorted(set(steps))
         self._seconds = seconds
@@ -192,5 +192,8 @@ def _told(subject: Subject, loss: str, found: Examination) -> str:
     told = f"probed {loss} of {subject.name} ({subject.samples} samples) in {seconds:.1f} s"
     lines = [f"{told}: {', '.join(found.results) or 'nothing to tell'}"]
     lines += [f"  {name}: {' '.join(r.said)}" for name, r in found.results.items() if r.said]
-    lines += [f"  {name} not: {reason}" for name, reason in found.left_out.items()]
+    failed = {n: r for n, r in found.left_out.items() if r.startswith("failed")}
+    lines += [f"  {name} {reason}" for name, reason in failed.items()]
+    silent = [name for name in found.left_out if name not in failed]
+    lines += [f"  not for this: {', '.join(silent)}"] if silent else []
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
 from unstuck.watcher.budget import SHARE
 from unstuck.watcher.launch import new_directory
-from unstuck.watcher.probing import USUAL
+from unstuck.watcher.probing import SECONDS, USUAL
 from unstuck.watcher.ranks import own_directory, rank_here
 from unstuck.watcher.spawned import discard, follow_spawned, is_untouched, when_joined
 
@@ -37,6 +37,7 @@ def watch(
     everything: bool = False,
     budget: float | None = SHARE,
     probe: bool | Sequence[int] = (),
+    probe_seconds: float = SECONDS,
 ) -> Watcher:
     """Record a training loop: `with unstuck.watch(model, optimizer) as run: ...`.
 
@@ -45,7 +46,8 @@ def watch(
     names modules whose outputs are codes; `changes` are live changes (unstuck.Treatment);
     `everything` also takes the measurements that cost more; `budget` is the share of the time that
     looking closely may take, None for a schedule that depends on the step alone; `probe` are steps
-    at which the cheap probes run on the live model (True: the usual ones).
+    at which the cheap probes run on the live model (True: the usual ones), for `probe_seconds`
+    each.
     Without `with`, call `close()` at the end. Under `unstuck run` this joins that recording.
 
     Raises RuntimeError when another recording is under way, FileExistsError when `out` already
@@ -74,6 +76,7 @@ def watch(
         everything=everything,
         budget=budget,
         probe=_steps(probe),
+        probe_seconds=probe_seconds,
     )
     _active.note(rank.facts if rank.count > 1 else {})
     _active.attach()
