@@ -120,7 +120,7 @@ def _on(view: View, model: nn.Module, canvas: tuple[int, ...], count: int) -> Fi
     for x, chance in _looks(view, model, canvas, count):
         if all(b == (0, side - 1) for b, side in zip(box, canvas, strict=True)):
             break
-        box = _grown(view, x[:1], chance, box)
+        box = _grown(view, x, chance, box)
     bounded = tuple(
         first > 0 and last < side - 1 for (first, last), side in zip(box, canvas, strict=True)
     )
@@ -139,6 +139,8 @@ def _looks(
             yield view.random(count, canvas, 0.5, 1.0), chance
         size = float(view.x.abs().max()) or 1.0
         yield view.random(count, canvas, -size, size), chance
+        full = view.random(count, canvas, 0.0, size)
+        yield full * (view.random(count, canvas, 0.0, 1.0)[:, :1].real < 0.2), chance  # few cells
 
 
 def _even_influence(view: View, x: Tensor, chance: float) -> Tensor:
@@ -158,8 +160,7 @@ def _grown(view: View, x: Tensor, chance: float, box: Box) -> Box:
         out = view.even(x, chance)
         place, base = middle(out), cell(out, middle(out))
         small = (1e-9 if view.exact else 1e-5) * float(base.abs().max())
-        other = x.flip(0) if len(x) > 1 else view.random(1, tuple(x.shape[2:]), 0.0, 1.0)
-        other = other * x.abs().max() + 0.3 * x
+        other = view.random(len(x), tuple(x.shape[2:]), 0.0, 1.0) * x.abs().max() + 0.3 * x
 
         def moves(inner: Box) -> bool:
             changed = other.clone()

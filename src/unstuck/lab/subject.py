@@ -60,6 +60,7 @@ class Subject:
     - `modalities`: two of their names (or one twice, for its first two calls), whose codes of one
       sample should find each other.
     - `paired(batch)`: two pictures (n, c, h, w) of the same samples that should lie on each other.
+    - `full`: a batch of the training data on its full canvas, where training sees patches of it.
     - `labelled(batch)`: inputs (n, ...) and labels (n,) or targets (n, d).
     - `at_inference(batch)`: the inputs as they are prepared when the model is used.
     - `gpu_memory`: bytes of the card that training is planned on.
@@ -83,6 +84,7 @@ class Subject:
     latents: Sequence[str] = ()
     modalities: tuple[str, str] | None = None
     paired: Callable[[Any], tuple[Tensor, Tensor]] | None = None
+    full: Any = None
     labelled: Callable[[Any], tuple[Tensor, Tensor]] | None = None
     at_inference: Callable[[Any], Any] | None = None
     gpu_memory: int | None = None

@@ -7,8 +7,8 @@ more, one region lost, or a few steps beyond those of training, and it falls apa
 ## How it is measured
 Rollouts from the subject's `rollout`, in evaluation mode, with the same random numbers for all.
 What is built is the error that a rollout removes: of its first state, or of an empty one where that
-is worse. The first state is then changed a little: noise of 5 % of the size of its cells that are
-not zero, on all cells; the whole of it moved by one and by two cells (the result is moved back,
+is worse. The first state is then changed a little: noise of 5 % of its size on the cells that are
+not zero (an empty cell that is given life would be a further seed); the whole of it moved by one and by two cells (the result is moved back,
 or not, whichever is better: a rule may be bound to places); one of its cells removed, one added
 beside them. `chance` is other random numbers alone. For damage, squares of a third of the canvas
 are erased from the finished state and as many steps as in training follow. Persistence is the error
@@ -162,7 +162,7 @@ def _changes(state: Tensor) -> Iterator[tuple[str, Tensor, tuple[int, int]]]:
     size = state[state != 0].abs().square().mean().sqrt() if alive.any() else torch.ones(())
     drawn = torch.Generator().manual_seed(0)
     for _ in range(2):
-        noise = torch.randn(state.shape, generator=drawn).to(state)
+        noise = torch.randn(state.shape, generator=drawn).to(state) * alive[:, None]
         yield "noise", state + NOISE * size.to(state) * noise, (0, 0)
     if not 0 < float(alive.float().mean()) <= SPARSE:
         return
