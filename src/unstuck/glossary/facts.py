@@ -250,6 +250,22 @@ ENTRIES = (
         "probe capacity",
     ),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
+    Entry(
+        "determinism/*/difference",
+        "1",
+        "largest relative difference of two equal steps",
+        "probe determinism",
+    ),
+    Entry(
+        "determinism/*",
+        "",
+        "determinism/<model>/: whether equal steps are the same bit by bit (same), why not (cause: "
+        "kernel, generator, outside, course, uninitialised), the first operation that differs "
+        "(first_op, module), whether a step from the state dicts is the same (resumes), the order "
+        "of the data (data_same), what to seed beside torch (seeds), what deterministic algorithms "
+        "refuse (refused)",
+        "probe determinism",
+    ),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
         "memory_plan/*/per_sample",
