@@ -249,6 +249,25 @@ ENTRIES = (
         "loss that the last third took off)",
         "probe capacity",
     ),
+    Entry(
+        "echo/*/identity",
+        "1",
+        "distance of output and input over that of answer and input: echo/<model>/identity",
+        "probe echo",
+    ),
+    Entry(
+        "echo/*/asked",
+        "1",
+        "distance of answer and input over the answer's standard deviation: echo/<model>/asked",
+        "probe echo",
+    ),
+    Entry(
+        "echo/*/noise",
+        "1",
+        "share of fresh noise in the input that comes out again: echo/<model>/noise",
+        "probe echo",
+    ),
+    Entry("echo/*/steps", "1", "updates made before the probe: echo/<model>/steps", "probe echo"),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry(
         "determinism/*/difference",

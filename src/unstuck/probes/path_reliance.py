@@ -81,7 +81,13 @@ COLUMNS = (
 Facts = dict[str, Scalar]
 
 
-@probe("skips/*", "reliance/*", cheap=True)
+@probe(
+    "skips/*",
+    "reliance/*/skips",
+    "reliance/*/bottleneck",
+    "reliance/*/leak",
+    cheap=True,
+)
 def path_reliance(subject: Subject, *, seconds: float = math.inf) -> Result:
     ends = time.monotonic() + seconds
     scored = Scored(subject)
