@@ -1,0 +1,88 @@
+"""DAT003 misregistered-pairs: paired pictures lie a constant distance off each other.
+
+## Why is this bad?
+A loss that compares pixels teaches the offset together with everything else: outputs are shifted at
+use, skips carry their picture to the wrong place, and a term that wants output and input to agree
+(a cycle, an identity, a blend) can never be met. Below a pixel it shows as blur.
+
+## How it is detected
+Facts of the probe `registration`: the offset's interval begins above `FAR` px, and more
+than `AGREE` of at least `FEWEST` pairs show the same offset by themselves. Where all pairs are of
+one batch it is an *info*: a shift drawn batch by batch, or the motion of one scene, looks the same.
+
+## Example
+>>> from unstuck import Run
+>>> def run(low=1.9, agreement=1.0, pairs=32, batches=4, dx=2.0, dy=0.1):
+...     known = {"low": low, "agreement": agreement, "pairs": pairs, "batches": batches}
+...     known |= {"dx": dx, "dy": dy, "offset": (dx**2 + dy**2) ** 0.5}
+...     return Run.of(facts={f"registration/model/{name}": v for name, v in known.items()})
+>>> [finding.message for finding in misregistered_pairs(run())]
+['model: second pictures lie 2.00 px off the first (+2.00 right, +0.10 down) in 100% of 32 pairs']
+>>> [len(misregistered_pairs(r)) for r in (run(low=0.8), run(agreement=0.7), run(pairs=10))]
+[1, 1, 1]
+>>> [finding.severity for finding in misregistered_pairs(run(batches=1))]
+['info']
+
+## Look-alikes
+Every second pixel instead of the mean of four (a third of a pixel), pairs that each lie elsewhere,
+pictures that have nothing to do with each other, and too few pairs to tell:
+
+>>> misregistered_pairs(run(low=0.5))
+[]
+>>> misregistered_pairs(run(agreement=0.5))
+[]
+>>> misregistered_pairs(run(pairs=6))
+[]
+
+## What to try
+`use-registered-pairs`
+
+## References
+- Kuglin & Hines, The Phase Correlation Image Alignment Method, IEEE Conference on Cybernetics and
+  Society, 1975
+- Kong et al., Breaking the Dilemma of Medical Image-to-image Translation, 2021,
+  <https://arxiv.org/abs/2110.06465>
+"""
+
+from collections.abc import Iterator
+
+from unstuck.detector import detector
+from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.names import shown
+
+# All three: pairs of glyphs, contrasts, masks, digits and textures, LOG.md.
+FAR = 0.6  # px; registered pairs lie up to 0.1 apart, decimated ones 0.35
+AGREE = 0.6  # of the pairs; of unrelated pairs at most a third do, of registered ones nearly all
+FEWEST = 8  # pairs; of four unrelated ones three may agree by chance
+
+
+@detector("DAT003", needs_facts=("registration/*/low", "registration/*/agreement"))
+def misregistered_pairs(run: Run) -> Iterator[Finding]:
+    for name in run.facts_matching("registration/*/low"):
+        place = name.removesuffix("/low")
+        low, agreement, pairs, dx, dy, offset, batches = (
+            _number(run, f"{place}/{what}")
+            for what in ("low", "agreement", "pairs", "dx", "dy", "offset", "batches")
+        )
+        if not (low > FAR and agreement > AGREE and pairs >= FEWEST):
+            continue
+        where = place.split("/", 1)[1]
+        yield Finding(
+            "DAT003",
+            where=where,
+            message=(
+                f"{shown(where, 24)}: second pictures lie {offset:.2f} px off the first "
+                f"({dx:+.2f} right, {dy:+.2f} down) in {agreement:.0%} of {pairs:g} pairs"
+            ),
+            evidence=(
+                Evidence.of_fact(run, name, ">", FAR),
+                Evidence.of_fact(run, f"{place}/agreement", ">", AGREE),
+            ),
+            severity="warning" if batches > 1 else "info",
+        )
+
+
+def _number(run: Run, name: str) -> float:
+    """A fact as a number; 0 where it is absent or no number."""
+    value = run.facts.get(name, 0.0)
+    return float(value) if isinstance(value, int | float) else 0.0
