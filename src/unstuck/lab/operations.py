@@ -69,7 +69,7 @@ class Recorder(TorchDispatchMode):
             with contextlib.suppress(RuntimeError, NotImplementedError):
                 out.fill_(self.fill)
         if self.keeps:
-            gave = "" if name in EMPTY else digest(out)
+            gave = "" if name in EMPTY or _only_looks(func) else digest(out)
             self.operations.append(Operation(name, layer, self.forward, given, gave))
         return out
 
@@ -131,11 +131,17 @@ def _bits(tensor: Tensor) -> Any:
     return b""
 
 
+def _only_looks(func: Any) -> bool:
+    """Whether an operation gives a view of what it got, and computes nothing."""
+    ways = [result.alias_info for result in func._schema.returns]
+    return any(way is not None and not way.is_write for way in ways)
+
+
 def first_difference(
-    one: list[Operation], other: list[Operation]
+    one: list[Operation], other: list[Operation], *, outputs: bool = False
 ) -> tuple[Operation, Operation] | None:
-    """The first pair of operations that are not the same; None where one list ends first."""
+    """The first pair of operations that are not the same (`outputs`: that give not the same)."""
     for a, b in zip(one, other, strict=False):
-        if a != b:
+        if ((a.name, a.gave) != (b.name, b.gave)) if outputs else (a != b):
             return a, b
     return None

@@ -45,8 +45,9 @@ def made(subject: Subject, fill: int | None = None, *, keeps: bool = False) -> S
         parameter.grad = None
     batch = batches_of.mapped(subject.batch, torch.clone)  # a step may write into its batch
     before = random.getstate(), digest(_numpy_state())
+    fill = 0 if keeps and fill is None else fill
     recorder = Recorder(subject.model, subject.name, fill, keeps=keeps)
-    if keeps or fill is not None:
+    if fill is not None:
         with recorder.following():
             loss = subject.value(batch)
             recorder.forward = False

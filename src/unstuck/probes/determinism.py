@@ -175,9 +175,8 @@ def _unwritten(subject: Subject) -> _Found | None:
     zeros, ones = once(subject, 0), once(subject, 1)
     if zeros.left == ones.left:
         return None
-    pair = first_difference(
-        once(subject, 0, keeps=True).operations, once(subject, 1, keeps=True).operations
-    )
+    filled = [once(subject, number, keeps=True).operations for number in (0, 1)]
+    pair = first_difference(*filled, outputs=True)
     reason = "it reads memory that nothing has written (torch.empty)"
     operation = pair[1] if pair else None
     return _Found("uninitialised", operation, reason, largest_difference(ones, zeros))
