@@ -10,6 +10,9 @@ the backward pass and the step, nothing is left, and the weights never move.
 follows, whose gradients were gone before its step. Its median stays above `LOST`: a *warning*, and
 an *error* where all of them are lost.
 
+The probe `accumulation-equality` settles it in one step: an *error* where it was handed the
+training's own accumulation and finds fewer micro-batches in the step than went into it.
+
 ## Example
 >>> from unstuck import Run
 >>> run = Run.of(discarded_gradient__sgd=[0.75] * 20)
@@ -19,6 +22,16 @@ an *error* where all of them are lost.
 ['warning']
 >>> [f.severity for f in discarded_gradients(Run.of(discarded_gradient__sgd=[1.0] * 20))]
 ['error']
+
+The probe's facts alone:
+
+>>> from unstuck import diagnose
+>>> def probed(kept, cause="discarded"):
+...     facts = {"told": True, "cause": cause, "kept": kept, "parts": 4}
+...     run = Run.of(facts={f"accumulation/model/{name}": v for name, v in facts.items()})
+...     return [(f.message, f.severity) for f in diagnose(run).findings]
+>>> probed(1)
+[('a step of model keeps 1 of 4 micro-batches: the gradients of the others are cleared', 'error')]
 
 ## Look-alikes
 A game of two networks, where each one's loss fills gradients of the other, and methods that look
@@ -30,6 +43,11 @@ pass in four that only measures, is meant:
 >>> discarded_gradients(Run.of(discarded_gradient__sgd=[0.0, 0.0, 0.5] * 7))
 []
 >>> discarded_gradients(Run.of(discarded_gradient__sgd=[0.25] * 20))
+[]
+
+All micro-batches in the step, and a step that comes before the last of them on purpose:
+
+>>> probed(4, "none") + probed(2, "stepped early")
 []
 
 ## What to try
@@ -56,6 +74,7 @@ LOST = 0.35  # share of the passes; the mildest form, one of two micro-batches, 
 @detector(
     "OPT011",
     needs=("discarded_gradient/*",),
+    or_facts=("accumulation/*/told",),
     explains=(
         "ACT001",
         "COL004",
@@ -82,4 +101,25 @@ def discarded_gradients(run: Run) -> Iterator[Finding]:
                 ),
                 evidence=(Evidence(discarded, ">", LOST, span),),
                 severity="error" if level == 1 else "warning",
+            )
+    yield from _probed(run)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    for told in run.facts_matching("accumulation/*/told"):
+        begin = told.removesuffix("/told")
+        cause, kept, parts = (run.facts.get(f"{begin}/{w}") for w in ("cause", "kept", "parts"))
+        if cause != "discarded" or not (isinstance(kept, int) and isinstance(parts, int)):
+            continue
+        if kept < parts:
+            model = begin.removeprefix("accumulation/")
+            yield Finding(
+                "OPT011",
+                where=model,
+                message=(
+                    f"a step of {shown(model, 30)} keeps {kept} of {parts} micro-batches: the "
+                    "gradients of the others are cleared"
+                ),
+                evidence=(Evidence.of_fact(run, f"{begin}/kept", "<", parts),),
+                severity="error",
             )

@@ -10,11 +10,25 @@ error and a loss that still moves with the data.
 followed by another backward pass and no step, for an optimizer that has not stepped once and whose
 weights have not been moved by anything else: more than `PASSES`.
 
+The probe `accumulation-equality` settles it in one step, an *error*: with the training's own
+accumulation, which steps, parameters stay where they are that the batch's gradient would move.
+
 ## Example
 >>> from unstuck import Run
 >>> idle = Run.of(loss__train=[2.3] * 5, facts={"idle/opt_G": 256})
 >>> [finding.message for finding in idle_optimizer(idle)]
 ['opt_G has made no step, though 256 backward passes reached its parameters']
+
+
+The probe's facts alone:
+
+>>> from unstuck import diagnose
+>>> def probed(frozen, cause="frozen"):
+...     facts = {"told": True, "cause": cause, "frozen": frozen}
+...     run = Run.of(facts={f"accumulation/netG/{name}": v for name, v in facts.items()})
+...     return [f.message for f in diagnose(run).findings]
+>>> probed(0.5)
+['50% of the parameters of netG stay where they are in a step of its own accumulation']
 
 ## Look-alikes
 One large step is still being put together; an optimizer that waits for its stage of the training,
@@ -22,7 +36,7 @@ or whose steps are written out by hand, counts nothing:
 
 >>> idle_optimizer(Run.of(facts={"idle/adam": 150}))
 []
->>> idle_optimizer(Run.of(facts={"idle/adam": 0}))
+>>> idle_optimizer(Run.of(facts={"idle/adam": 0})) + probed(0.0, "none")
 []
 
 ## What to try
@@ -47,6 +61,7 @@ PASSES = 200  # more micro-batches than are put into one step, but for the large
 @detector(
     "OPT015",
     needs_facts=("idle/*",),
+    or_facts=("accumulation/*/told",),
     explains=(
         "ADV001",
         "COL004",
@@ -74,3 +89,18 @@ def idle_optimizer(run: Run) -> Iterator[Finding]:
             evidence=(Evidence(count, ">", PASSES, (0, 0)),),
             severity="error",
         )
+    for told in run.facts_matching("accumulation/*/told"):
+        begin = told.removesuffix("/told")
+        frozen = run.facts.get(f"{begin}/frozen")
+        if run.facts.get(f"{begin}/cause") == "frozen" and isinstance(frozen, float) and frozen > 0:
+            model = begin.removeprefix("accumulation/")
+            yield Finding(
+                "OPT015",
+                where=model,
+                message=(
+                    f"{frozen:.0%} of the parameters of {shown(model, 30)} stay where they are in "
+                    "a step of its own accumulation"
+                ),
+                evidence=(Evidence.of_fact(run, f"{begin}/frozen", ">", 0.0),),
+                severity="error",
+            )

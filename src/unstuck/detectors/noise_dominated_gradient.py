@@ -15,6 +15,11 @@ with more than `LEFT` of its start still there. Games and losses of several stag
 The reverse is an *info*: gradients that agree by more than `ALIKE` say that a smaller batch would
 give the same steps for less work.
 
+The probe `noise-scale` measures in how many samples signal and noise are equal. A batch above its
+whole interval takes the warning back; one below it is a further piece of evidence. By itself it is
+an *info*, of a batch ten times smaller (twice the batch is then nearly half the steps) or ten times
+larger: a loss may fall well with either.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(agree=0.02, floor=0.4, end=1.9, start=2.3, steps=800):
@@ -29,12 +34,30 @@ give the same steps for less work.
 >>> [(f.message, f.severity) for f in noise_dominated_gradient(run(agree=0.97))]
 [('gradients of sgd agree by 0.97 from step to step: a smaller batch would give the same', 'info')]
 
+
+The probe's facts, alone and beside the series:
+
+>>> from unstuck import diagnose
+>>> def probed(batch, low, high, series={}):
+...     facts = {"batch": batch, "low": low, "high": high}
+...     facts = {f"noise_scale/net/{name}": value for name, value in facts.items()}
+...     found = diagnose(Run(series, facts=facts)).findings
+...     return [(f.message, f.severity) for f in found if f.code == "OPT008"]
+>>> probed(8, 200.0, 350.0)
+[('a batch of 8 for net is 25 times below its noise scale: a larger one saves steps', 'info')]
+>>> probed(4096, 20.0, 32.0)
+[('a batch of 4096 for net is 128 times above its noise scale: a smaller one would do', 'info')]
+>>> probed(8, 20.0, 35.0, run().series)
+[('noise of sgd holds loss/train up by 21%: gradients of steps in a row agree by 0.02', 'warning')]
+
 ## Look-alikes
 Signal in the gradient, steps that go back and forth, a floor far below the loss or above it, a loss
 that still falls, one with little left, and a short run:
 
 >>> [f for r in (run(agree=0.11), run(agree=-0.11), run(floor=0.2), run(floor=2.5))
 ...  for f in noise_dominated_gradient(r)]
+[]
+>>> probed(8, 60.0, 90.0) + probed(512, 40.0, 60.0) + probed(64, 20.0, 35.0, run().series)
 []
 >>> silent = run(end=1.4), run(start=11.0), run(agree=0.7), run(steps=500)
 >>> [f for r in silent for f in noise_dominated_gradient(r)]
@@ -58,6 +81,7 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Floats, Run, Series
+from unstuck.signals.batch_size import BatchSize, batch_sizes
 from unstuck.signals.games import lone_losses
 from unstuck.signals.levels import start_level
 from unstuck.signals.names import shown, where_of
@@ -76,9 +100,38 @@ FOR_STEPS = 600  # steps; of fewer the second half has no 20 readings, and means
     needs=("gradient_agreement/*",),
     sharpened_by=("noise_floor/*",),
     by_step=True,
+    or_facts=("noise_scale/*/batch",),
     explains=("OPT001", "OPT005", "GEN003"),
 )
 def noise_dominated_gradient(run: Run) -> Iterator[Finding]:
+    sizes = list(batch_sizes(run))
+    by_series = list(_watched(run, sizes))
+    yield from by_series
+    if not by_series:
+        yield from (finding for size in sizes for finding in _probed(run, size))
+
+
+def _probed(run: Run, size: BatchSize) -> Iterator[Finding]:
+    """What the noise scale says alone."""
+    begin = f"a batch of {size.batch:.4g} for {shown(size.model, 24)} is"
+    if size.far_below:
+        below = size.low / size.batch
+        message = f"{begin} {below:.3g} times below its noise scale: a larger one saves steps"
+        evidence = Evidence.of_fact(run, size.low_fact, ">", size.batch)
+    elif size.far_above:
+        above = size.batch / size.high if size.high > 0 else size.batch
+        message = f"{begin} {above:.3g} times above its noise scale: a smaller one would do"
+        evidence = Evidence.of_fact(run, size.high_fact, "<", size.batch)
+    else:
+        return
+    yield Finding("OPT008", size.model, message, (evidence,), "info")
+
+
+def _watched(run: Run, sizes: list[BatchSize]) -> Iterator[Finding]:
+    if run.facts.get("step/unit") == "epoch":  # means of epochs tell nothing
+        return
+    enough = len(sizes) == 1 and sizes[0].above  # of samples, for noise to rule
+    further = [Evidence.of_fact(run, s.low_fact, ">", s.batch) for s in sizes if s.below]
     for agreement in run.matching("gradient_agreement/*"):
         name = where_of(agreement.name)
         late = _second_half(agreement)
@@ -97,7 +150,8 @@ def noise_dominated_gradient(run: Run) -> Iterator[Finding]:
                 evidence=(_only(agreement, agree, ">", ALIKE),),
                 severity="info",
             )
-        held = _held_up(run, floor) if abs(agree) < AGREE and len(floor) > 1 else None
+        noisy = abs(agree) < AGREE and not enough
+        held = _held_up(run, floor) if noisy and len(floor) > 1 else None
         if held is not None:
             loss, share = held
             yield Finding(
@@ -107,7 +161,11 @@ def noise_dominated_gradient(run: Run) -> Iterator[Finding]:
                     f"noise of {shown(name, 24)} holds {shown(loss.name, 24)} up by {share:.0%}: "
                     f"gradients of steps in a row agree by {agree:.2g}"
                 ),
-                evidence=(_only(agreement, agree, "<", AGREE), _only(floor, share, ">", FLOOR)),
+                evidence=(
+                    _only(agreement, agree, "<", AGREE),
+                    _only(floor, share, ">", FLOOR),
+                    *further,
+                ),
             )
 
 

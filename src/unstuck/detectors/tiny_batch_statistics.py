@@ -10,6 +10,10 @@ evaluation are those of no batch the network was trained on.
 statistics lie from the running ones, is above `GAP` in the median of the run's second half. The gap
 is what counts: four pictures with many independent positions each give good statistics.
 
+The probe `accumulation-equality`, handed the training's own accumulation, measures what it does to
+the gradient: an *info* where `FEW` or fewer samples are normalised at a time and that puts the
+gradient further off than it is long.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(samples, gap, others=0.1):
@@ -21,12 +25,25 @@ is what counts: four pictures with many independent positions each give good sta
 >>> [finding.where for finding in tiny_batch_statistics(run(4, 0.7))]
 ['net.bn']
 
+
+The probe's facts alone:
+
+>>> from unstuck import diagnose
+>>> def probed(size, gap):
+...     facts = {"told": True, "size": size, "norm_gap": gap}
+...     run = Run.of(facts={f"accumulation/net/{name}": v for name, v in facts.items()})
+...     return [(f.message, f.severity) for f in diagnose(run).findings]
+>>> probed(2, 1.4)
+[('net normalises 2 samples at a time: the gradient is 140% off that of the whole batch', 'info')]
+
 ## Look-alikes
 Large pictures one at a time, batches of six, and statistics that lag because the weights move:
 
 >>> tiny_batch_statistics(run(1, 0.02)) + tiny_batch_statistics(run(4, 0.5))
 []
 >>> tiny_batch_statistics(run(6, 0.7)) + tiny_batch_statistics(run(64, 1.3))
+[]
+>>> probed(6, 1.4) + probed(4, 0.8)
 []
 
 ## What to try
@@ -51,6 +68,7 @@ GAP = 0.6  # deviations; four samples of one number each have 0.61, of many up t
 @detector(
     "NRM001",
     needs=("normalisation/*/gap", "normalisation/*/samples"),
+    or_facts=("accumulation/*/told",),
     explains=("GEN002", "GEN003", "OPT004"),
 )
 def tiny_batch_statistics(run: Run) -> Iterator[Finding]:
@@ -72,3 +90,24 @@ def tiny_batch_statistics(run: Run) -> Iterator[Finding]:
             ),
             evidence=(Evidence(worst, ">", GAP, (last, last)),),
         )
+    yield from _probed(run)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    for told in run.facts_matching("accumulation/*/told"):
+        begin = told.removesuffix("/told")
+        size, gap = run.facts.get(f"{begin}/size"), run.facts.get(f"{begin}/norm_gap")
+        if not (isinstance(size, int) and isinstance(gap, float)):
+            continue
+        if size <= FEW and gap > 1:
+            model = begin.removeprefix("accumulation/")
+            yield Finding(
+                "NRM001",
+                where=model,
+                message=(
+                    f"{shown(model, 30)} normalises {size} samples at a time: the gradient is "
+                    f"{gap:.0%} off that of the whole batch"
+                ),
+                evidence=(Evidence.of_fact(run, f"{begin}/norm_gap", ">", 1.0),),
+                severity="info",
+            )

@@ -12,6 +12,11 @@ gradients before the step. Their product is above `SUMMED` for an optimizer with
 own (SGD), and the loss shows steps that are too long: it rose above `ROSE` times its first value
 and ended above `LEFT` times that. A sum at a rate that suits it is silent.
 
+The probe `accumulation-equality` settles it in one step, where it is handed the training's own
+accumulation: all micro-batches are in the step, each as if it were alone, and the optimizer's step
+is nearer to that many times the batch's than to the batch's own. An *error*; an *info* where the
+loss falls below `LEFT` of its first value all the same.
+
 ## Example
 >>> from unstuck import Run
 >>> def summed(passes, loss, weight=1.0, kind="SGD"):
@@ -22,6 +27,21 @@ and ended above `LEFT` times that. A sum at a rate that suits it is silent.
 ['a step of opt sums 8 backward passes of weight 1: loss/loss rose from 2.3 to 9, ends at 2.4']
 >>> len(unscaled_accumulation(summed(4, [2.0] + [4.0] * 10 + [2.0] * 20)))
 1
+
+
+The probe's facts, alone and beside a loss that falls:
+
+>>> from unstuck import diagnose
+>>> def probed(step, cause="unscaled", **more):
+...     facts = {"told": True, "cause": cause, "parts": 4, "ratio": 4.0, "step_ratio": step}
+...     facts = {f"accumulation/model/{name}": v for name, v in facts.items()}
+...     found = diagnose(Run.of(facts=facts, **more)).findings
+...     return [(f.message, f.severity) for f in found if f.code == "OPT012"]
+>>> probed(4.0)
+[('a step of model adds up 4 micro-batches and is 4 times that of one batch: divide by 4', 'error')]
+>>> falls = {"loss__loss": [2.3, 2.0, 1.5, 1.2] + [0.5] * 20}
+>>> [severity for _, severity in probed(4.0, **falls)]
+['info']
 
 ## Look-alikes
 Micro-batches that are averaged, sums that learn, an optimizer that scales its own steps, two tasks
@@ -38,6 +58,11 @@ with a pass each, and a loss that rises but comes down:
 >>> unscaled_accumulation(summed(8, [2.0] + [9.0] * 6 + [1.2] * 20))
 []
 >>> unscaled_accumulation(summed(8, [2.0] + [2.6] * 6 + [2.0] * 20))
+[]
+
+A sum under an optimizer that scales its own steps, and a mean, as the probe saw them:
+
+>>> probed(1.2) + probed(1.0, "none")
 []
 
 ## What to try
@@ -67,9 +92,46 @@ PLAIN = ("SGD", "ASGD")
 @detector(
     "OPT012",
     needs=("accumulated_passes/*", "mean_weight/*", "loss/*"),
+    or_facts=("accumulation/*/told",),
     explains=("ACT001", "GEN002", "LOS002", "NUM001", "OPT001", "OPT003", "OPT004", "OPT005"),
 )
 def unscaled_accumulation(run: Run) -> Iterator[Finding]:
+    probed = list(_probed(run))
+    yield from probed
+    if not any(finding.severity == "error" for finding in probed):
+        yield from _watched(run)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    for told in run.facts_matching("accumulation/*/told"):
+        begin = told.removesuffix("/told")
+        key = next((k for k in (f"{begin}/step_ratio", f"{begin}/ratio") if k in run.facts), "")
+        times, parts = run.facts.get(key), run.facts.get(f"{begin}/parts")
+        if not (isinstance(times, float) and isinstance(parts, int)):
+            continue
+        midway = (1 + parts) / 2
+        if run.facts.get(f"{begin}/cause") == "unscaled" and times > midway:
+            model = begin.removeprefix("accumulation/")
+            yield Finding(
+                "OPT012",
+                where=model,
+                message=(
+                    f"a step of {shown(model, 24)} adds up {parts} micro-batches and is "
+                    f"{times:.3g} times that of one batch: divide by {parts}"
+                ),
+                evidence=(Evidence.of_fact(run, key, ">", midway),),
+                severity="info" if _learned(run) else "error",
+            )
+
+
+def _learned(run: Run) -> bool:
+    """Whether some loss ended well below its first value and none was thrown off."""
+    losses = [s for s in run.matching("loss/*") if len(finite(s)) > 2 and s.value[0] > 0]
+    ended = [end_level(s) <= LEFT * float(s.value[0]) for s in losses]
+    return any(ended) and not any(_thrown(s) for s in losses)
+
+
+def _watched(run: Run) -> Iterator[Finding]:
     weights = [median(s) for s in run.matching("mean_weight/*")]
     weight = min((w for w in weights if w > 0), default=0.0)
     loss = next((s for s in run.matching("loss/*") if _thrown(s)), None)

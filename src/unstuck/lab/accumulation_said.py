@@ -10,7 +10,7 @@ WORTH_SAYING = 0.01  # of the gradient
 def said(facts: Mapping[str, Scalar]) -> tuple[str, ...]:
     """Facts of accumulation-equality without their beginnings -> what a person wants to know."""
     parts, size, cause = facts["parts"], facts["size"], str(facts["cause"])
-    whose = "The training's own accumulation" if facts["told"] else "Accumulation by the book"
+    whose = "The training's own accumulation" if facts.get("told") else "Accumulation by the book"
     found = [
         f"{whose} of {parts} micro-batches of {size} gives {facts['ratio']:.3g} times the gradient "
         f"of one batch and differs from it by {facts['gap']:.2%}: {_meaning(facts)[cause]}."

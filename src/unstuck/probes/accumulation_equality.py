@@ -26,10 +26,11 @@ does not mind a factor.
 - `accumulation/<model>/step_gap`, `.../step_ratio`: the same of the optimizer's step
 - `accumulation/<model>/parts`, `.../size`: micro-batches, and samples in each
 - `accumulation/<model>/cause`: what makes the difference, `none` where there is none
-- `accumulation/<model>/told`: whether the training's own accumulation was looked at
+- `accumulation/<model>/told`: there where the training's own accumulation was looked at
 - `accumulation/<model>/kept`: micro-batches that the step was made with
 - `accumulation/<model>/worst`: the parameter with the largest difference
-- `accumulation/<model>/frozen`: share of the parameters that stay although the batch moves them
+- `accumulation/<model>/frozen`: with `told`, share of the parameters that the batch moves
+  and this step does not
 - `accumulation/<model>/norm_gap`: the gap that batch normalisation makes alone
 - `accumulation/<model>/random`: the gap that random numbers make between two equal batches
 
@@ -117,7 +118,6 @@ def accumulation_equality(subject: Subject, *, seconds: float = math.inf) -> Res
         "parts": len(parts),
         "size": batches_of.size(parts[0]),
         "cause": told.cause or "none",
-        "told": subject.accumulate is not None,
         "kept": told.kept,
         "random": random,
     }
@@ -127,7 +127,7 @@ def accumulation_equality(subject: Subject, *, seconds: float = math.inf) -> Res
     if told.cause:
         facts["worst"] = next(iter(gaps), "")
     if subject.accumulate is not None:
-        facts["frozen"] = frozen
+        facts |= {"told": True, "frozen": frozen}
     if model.norm_gap is not None:
         facts["norm_gap"] = model.norm_gap
     listing = Listing(

@@ -80,6 +80,7 @@ TOGETHER = 8  # samples that batch normalisation needs
 MOST_NUMBERS = 1 << 17  # of each gradient that are kept
 LONGEST = 8.0  # s: a useful answer is there by then
 NOT_A_MEAN = 0.25  # of the gradient; by which micro-batches of a mean do not miss the whole one
+CHECKED = 8  # micro-batches that are compared with what they make up
 REPEATS = 8  # micro-batches whose random numbers are drawn twice
 GROUPS = 12
 
@@ -98,7 +99,7 @@ class _Look:
 @probe(*(f"noise_scale/*/{fact}" for fact in FACTS), cheap=True)
 def noise_scale(subject: Subject, *, seconds: float = math.inf) -> Result:
     into_training(subject.model)
-    look = _looked(subject, min(seconds * 0.8, LONGEST))
+    look = _looked(subject, time.monotonic() + min(seconds * 0.8, LONGEST))
     gram = products(look.vectors)
     if not np.isfinite(gram).all():
         raise NotProbed("the gradient is not finite: find out why before asking how noisy it is")
@@ -125,7 +126,7 @@ def noise_scale(subject: Subject, *, seconds: float = math.inf) -> Result:
     return Result(facts, (*said, *look.remarks), (_by_group(look), *_curve(found, batch)))
 
 
-def _looked(subject: Subject, seconds: float) -> _Look:
+def _looked(subject: Subject, until: float) -> _Look:
     flat = Flat.of(subject, MOST_NUMBERS)
     further = others(subject)
     second = next(further, None)
@@ -144,12 +145,12 @@ def _looked(subject: Subject, seconds: float) -> _Look:
         size = count
         remarks.append(f"Whole batches were compared: {why}.")
     batches = chain([subject.batch], rest)
-    return _gathered(flat, subject, size, batches, seconds, remarks)
+    return _gathered(flat, subject, size, batches, until, remarks)
 
 
 def _uncut(flat: Flat, subject: Subject, size: int, mixed: bool) -> str:
     """Why the batch cannot be cut into micro-batches of this size; empty where it can."""
-    parts = cut(subject.batch, size)[:16]
+    parts = cut(subject.batch, size)[:CHECKED]
     if len(parts) < 2:
         return ""
     used = batches_of.taken(subject.batch, slice(len(parts) * size))
@@ -162,27 +163,26 @@ def _uncut(flat: Flat, subject: Subject, size: int, mixed: bool) -> str:
         return ""
     noise = float((vectors - vectors.mean(0)).square().sum()) / (len(parts) - 1) / len(parts)
     miss = min(float((whole - vectors.mean(0)).norm()), float((whole - vectors.sum(0)).norm()))
-    again = flat.gradient(subject, used, seed=1)
-    own = float((whole - again).norm())  # of random numbers alone
-    if miss > NOT_A_MEAN * math.sqrt(float(whole.square().sum()) + noise) + 3 * own:
+    miss -= NOT_A_MEAN * math.sqrt(float(whole.square().sum()) + noise)
+    if miss > 0 and miss > 3 * float((whole - flat.gradient(subject, used, seed=1)).norm()):
         return "the loss is neither a mean nor a sum over samples"
     return ""
 
 
 def _gathered(
-    flat: Flat, subject: Subject, size: int, batches: Iterable[Any], seconds: float, remarks: Any
+    flat: Flat, subject: Subject, size: int, batches: Iterable[Any], until: float, remarks: Any
 ) -> _Look:
     vectors: list[Tensor] = []
     repeated: list[Tensor] = []
-    began, random = time.monotonic(), False
+    random = False
     for number, part in enumerate(_parts(batches, size)):
         vectors.append(flat.gradient(subject, part, seed=2 * number))
         if number == 0 or (random and number < REPEATS):
             repeated.append(flat.gradient(subject, part, seed=2 * number + 1))
             random = not torch.equal(vectors[-1], repeated[-1])
-        late = time.monotonic() - began > seconds and len(vectors) >= FEWEST
+        late = time.monotonic() > until and len(vectors) >= FEWEST
         if late or len(vectors) == MOST:
-            remarks += [f"Cut short after {seconds:.2g} s."] * late
+            remarks += ["Cut short, as the time was over."] * late
             break
     if len(vectors) < FEWEST:
         raise NotProbed(
