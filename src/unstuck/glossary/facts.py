@@ -55,10 +55,10 @@ ENTRIES = (
     Entry(
         "rate/*/*",
         "1",
-        "learning rates of a model's optimizer, from its state at the time: now, low (makes half "
-        "of the best progress in a few steps), best, high (above, the loss rises); low_spread and "
-        "high_spread (largest over smallest of repetitions), progress (share of the loss that the "
-        "best rate takes off), loss (before), steps (of the optimizer so far)",
+        "learning rates of a model's optimizer, from its state at the time: now, planned (by a "
+        "schedule), low (makes half of the best progress in a few steps), best, high (above, the "
+        "loss rises), low_spread and high_spread (largest over smallest of repetitions); progress "
+        "(share of the loss that the best rate takes off), loss (before), steps (made so far)",
         "probe learning-rate-range",
     ),
     Entry(
@@ -245,8 +245,8 @@ ENTRIES = (
         "1",
         "a model beside a linear map (smaller_) and a plain network of two hidden layers (larger_) "
         "trained on the same data: train and unseen (loss on training and on held-out batches), "
-        "parameters; samples, complete (whether these are all), falling (share of the training "
-        "loss that the last third took off)",
+        "parameters; chance (loss of the best constant answer), samples, complete (whether these "
+        "are all), falling (share of the training loss that the last third took off)",
         "probe capacity",
     ),
     Entry(
