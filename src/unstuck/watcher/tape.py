@@ -155,6 +155,8 @@ class Tape:
         made, target = list(tensors(result)), entry.target
         if not made and target is None:
             return
+        if not any(t.requires_grad for t in made) and all(map(self._is_old, entry.refs)):
+            return  # cut off from what was before this step: data
         number = len(self.entries)
         self.entries.append(entry)
         entry.reads |= {_memory(t) for t in made}
@@ -171,6 +173,10 @@ class Tape:
         if isinstance(before, Given):
             self.data[before.number].written = True
             self._refs.setdefault(id(target), (before, target))
+
+    def _is_old(self, ref: Ref) -> bool:
+        """Whether this is data, though it may have a history from before the step."""
+        return isinstance(ref, Given) and not self.data[ref.number].written
 
     def _lives(self, args: Any, options: Any) -> bool:
         """Whether any tensor that enters is a parameter or made from one, or asks for gradients."""

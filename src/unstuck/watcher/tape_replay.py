@@ -41,6 +41,8 @@ class Replay:
         self._terms.pop(TOTAL, None)
         wanted = {root.entry, *(r.entry for r, _ in self._terms.values())}
         self.entries = dict(sorted(_needed(tape, wanted).items()))
+        called = [getattr(e.call, "__name__", "") for e in self.entries.values()]
+        self._differentiates = "grad" in called  # a penalty on slopes needs its graph always
         numbers = {r.number for e in self.entries.values() for r in e.refs if isinstance(r, Given)}
         self.data: dict[int, Data] = {n: tape.data[n] for n in sorted(numbers)}
         self.batched = _batched(self.entries.values(), self.data)
@@ -85,7 +87,8 @@ class Replay:
 
     def loss(self, model: nn.Module, batch: Sequence[Tensor]) -> dict[str, Tensor]:
         """The loss and its weighted terms on a batch, by the tape."""
-        found = self._run(batch, model)
+        with torch.set_grad_enabled(torch.is_grad_enabled() or self._differentiates):
+            found = self._run(batch, model)
         values = {TOTAL: found(self._root).reshape(())}
         for name, (ref, weight) in self._terms.items():
             values[name] = (found(ref) * weight.to(found(ref).dtype)).reshape(())
@@ -212,7 +215,8 @@ def _restore(around: Surroundings) -> None:
 
 
 def _called(call: Any) -> Any:
-    """What is called, so that it can be compared: sampled steps wrap some functions."""
+    """What is called, so that it can be compared: sampled steps wrap some functions, and a module
+    that holds nothing may be made anew in each step."""
     if isinstance(call, nn.Module):
-        return id(call)
+        return id(call) if call.state_dict() else repr(call)
     return getattr(call, "__name__", ""), str(getattr(call, "__self__", ""))[:200]
