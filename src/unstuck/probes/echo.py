@@ -1,4 +1,4 @@
-"""echo: does a picture-to-picture model give back its input, and the noise in it?
+"""echo: finds out whether a picture-to-picture model gives back its input, and the noise in it.
 
 ## Why
 A model with an easy way from input to output (skips, a residual around everything) can end by
@@ -30,9 +30,12 @@ its squared error over the noise's (Stein's lemma); for a copy it is 1.
 >>> noisy = clean + 0.3 * torch.randn_like(clean)
 >>> loss = nn.functional.mse_loss
 >>> copy, blur = nn.Identity(), nn.AvgPool2d(3, 1, 1)
->>> {n.split("/")[2]: round(v, 1) for n, v in echo(Subject(copy, (noisy, clean), loss)).facts.items()}
+>>> def facts(model):
+...     found = echo(Subject(model, (noisy, clean), loss)).facts
+...     return {name.split("/")[2]: round(value, 1) for name, value in found.items()}
+>>> facts(copy)
 {'asked': 1.1, 'identity': 0.0, 'noise': 1.0}
->>> {n.split("/")[2]: round(v, 1) for n, v in echo(Subject(blur, (noisy, clean), loss)).facts.items()}
+>>> facts(blur)
 {'asked': 1.1, 'identity': 1.0, 'noise': 0.1}
 
 ## References
@@ -42,7 +45,7 @@ its squared error over the noise's (Stein's lemma); for a copy it is 1.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -63,29 +66,36 @@ ROUNDS = 4  # of fresh noise
 
 @probe("echo/*/identity", "echo/*/asked", "echo/*/noise", "echo/*/steps", cheap=True)
 def echo(subject: Subject, *, seconds: float = math.inf) -> Result:
-    with subject.evaluating(), torch.no_grad():
-        torch.manual_seed(SEED)
-        call = subject.call()
-        given, out = _pictures(call)
-        answer = _answer(subject, given, out)
-        facts: dict[str, Scalar] = {}
-        name = subject.name
-        spread = float((answer - answer.mean()).square().mean().sqrt())
-        difference = (given - answer).float()
-        asked = _size(difference)
-        if spread <= 0:
-            raise NotProbed("the answer is the same number everywhere; give a batch of pictures")
-        facts[f"echo/{name}/asked"] = asked / spread
-        if asked > NOTHING * spread:
-            facts[f"echo/{name}/identity"] = _size((out - given).float()) / asked
-            if _is_noise(difference):
-                facts[f"echo/{name}/noise"] = _passed(subject, call, given, difference)
+    try:
+        facts = _looked(subject, gradients=False)
+    except RuntimeError:  # a loss that takes gradients itself
+        facts = _looked(subject, gradients=True)
+    name = subject.name
     steps = _steps(subject)
     if steps:
         facts[f"echo/{name}/steps"] = steps
     facts = {n: v for n, v in facts.items() if math.isfinite(float(v))}
     bars = {n.split("/")[2]: {"": float(v)} for n, v in facts.items() if not n.endswith("steps")}
     return Result(facts, _said(facts, name), (Bars("Output against input", bars, "", limit=1.0),))
+
+
+def _looked(subject: Subject, gradients: bool) -> dict[str, Scalar]:
+    with subject.evaluating(), torch.set_grad_enabled(gradients):
+        torch.manual_seed(SEED)
+        call = subject.call()
+        given, out = (picture.detach() for picture in _pictures(call))
+        answer = _answer(subject, out)
+        spread = _size((answer - answer.mean()).float())
+        if spread <= 0:
+            raise NotProbed("the answer is the same number everywhere; give a batch of pictures")
+        difference = (given - answer).float()
+        asked, name = _size(difference), subject.name
+        facts: dict[str, Scalar] = {f"echo/{name}/asked": asked / spread}
+        if asked > NOTHING * spread:
+            facts[f"echo/{name}/identity"] = _size((out - given).float()) / asked
+            if _is_noise(difference):
+                facts[f"echo/{name}/noise"] = _passed(subject, call, difference)
+        return facts
 
 
 def _pictures(call: Call) -> tuple[Tensor, Tensor]:
@@ -106,7 +116,7 @@ def _is_picture(tensor: Tensor) -> bool:
     return tensor.ndim == 4 and tensor.is_floating_point() and min(tensor.shape[2:]) > 2
 
 
-def _answer(subject: Subject, given: Tensor, out: Tensor) -> Tensor:
+def _answer(subject: Subject, out: Tensor) -> Tensor:
     """The tensor of the batch that the loss likes best in place of the output."""
     like = [t for t in batches_of.tensors(subject.batch) if t.shape == out.shape]
     candidates = [t for t in like if t.is_floating_point()]
@@ -119,7 +129,7 @@ def _answer(subject: Subject, given: Tensor, out: Tensor) -> Tensor:
             "no picture of the batch costs less than the model's own output: what the loss wants "
             "of it is not in the batch"
         )
-    return candidates[best].to(out)
+    return candidates[best].detach().to(out)
 
 
 def _cost_of(subject: Subject, answer: Tensor) -> float:
@@ -132,7 +142,7 @@ def _cost_of(subject: Subject, answer: Tensor) -> float:
     handle = subject.model.register_forward_hook(instead)
     try:
         torch.manual_seed(SEED)
-        return float(subject.value())
+        return float(subject.value().detach())
     finally:
         handle.remove()
 
@@ -152,8 +162,9 @@ def _is_noise(difference: Tensor) -> bool:
     return max(abs(float(across)), abs(float(down))) < WHITE and float((unit**4).mean()) < HEAVY
 
 
-def _passed(subject: Subject, call: Call, given: Tensor, difference: Tensor) -> float:
+def _passed(subject: Subject, call: Call, difference: Tensor) -> float:
     """Share of fresh noise in the input that comes out again: regression over both signs."""
+    given, _ = _pictures(call)
     size = difference.square().mean((1, 2, 3), keepdim=True).sqrt().to(given)
     product, square = 0.0, 0.0
     for noise in _fresh(given, size):
@@ -172,13 +183,14 @@ def _fresh(given: Tensor, size: Tensor) -> Iterator[Tensor]:
 
 def _out(subject: Subject, call: Call, given: Tensor, changed: Tensor) -> Tensor:
     """The picture that the model makes of another input."""
-    swap: Callable[[Any], Any] = lambda held: batches_of.mapped(  # noqa: E731
-        held, lambda t: changed if t is given else t
-    )
+
+    def swapped(held: Any) -> Any:
+        return batches_of.mapped(held, lambda t: changed if t is given else t)
+
     with untouched((subject.model,)):
         torch.manual_seed(SEED)
-        out = subject.model(*swap(call.args), **swap(call.kwargs))
-    return next(t for t in batches_of.tensors(out) if t.shape == given.shape)
+        out = subject.model(*swapped(call.args), **swapped(call.kwargs))
+    return next(t for t in batches_of.tensors(out) if t.shape == given.shape).detach()
 
 
 def _steps(subject: Subject) -> int:
