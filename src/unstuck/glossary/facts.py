@@ -237,7 +237,7 @@ ENTRIES = (
         "labels told right, or of the targets' variance), correlation, p, detectable (of the best "
         "probe's answers with the labels, by permutation), loss_ratio, held_out_loss_ratio (the "
         "model's loss with shuffled labels over that with the right ones), duplicates, "
-        "conflicting, overlap (shares of samples), samples, held_out, classes (counts)",
+        "conflicting, overlap, by_chance (shares of samples), samples, held_out, classes (counts)",
         "probe labels",
     ),
     Entry(

@@ -22,6 +22,7 @@ from unstuck.records import Floats
 SIDE = 16  # px
 LONGEST = 512  # numbers of a row
 FILTERS = 32
+OTHERS = 10  # copies there may be of a sample
 NEAR = 0.1  # of the usual distance to the nearest: a copy that was saved, resized or noised again
 
 Features = dict[str, Floats]
@@ -89,10 +90,10 @@ def copies(rows: Floats) -> list[tuple[int, int]]:
         return []
     apart = distances(rows, rows)
     np.fill_diagonal(apart, np.inf)
-    usual = _usual(apart.min(1))
+    limit = NEAR * _usual(apart)
     earlier = np.where(np.tri(len(rows), k=-1, dtype=bool), apart, np.inf)
     nearest = earlier.argmin(1)
-    found = earlier[np.arange(len(rows)), nearest] < NEAR * usual
+    found = earlier[np.arange(len(rows)), nearest] < limit
     return [(int(nearest[i]), int(i)) for i in np.flatnonzero(found)]
 
 
@@ -100,14 +101,32 @@ def copied(rows: Floats, others: Floats) -> NDArray[np.bool_]:
     """Which of the rows are nearly the same as one of the others."""
     among = distances(others, others)
     np.fill_diagonal(among, np.inf)
-    return np.asarray(distances(rows, others).min(1) < NEAR * _usual(among.min(1)))
+    return np.asarray(distances(rows, others).min(1) < NEAR * _usual(among))
 
 
-def _usual(nearest: Floats) -> float:
-    """The median distance to the nearest, of rows that are nobody's copy."""
-    scale = float(np.median(nearest[np.isfinite(nearest)])) if len(nearest) > 1 else 0.0
-    real = nearest[np.isfinite(nearest) & (nearest > 1e-6 * max(scale, 1e-12))]
-    return float(np.median(real)) if len(real) else 0.0
+def _usual(apart: Floats) -> float:
+    """How far the nearest is where nothing is a copy: from the farther ones, as space fills up.
+
+    Distances to the k-th nearest grow as k to 1 / m in m dimensions (Levina & Bickel, 2004).
+    """
+    if len(apart) <= 4 * OTHERS:
+        return 0.0
+    near, far = np.median(
+        np.partition(apart, (OTHERS, 2 * OTHERS), axis=1)[:, [OTHERS, 2 * OTHERS]], 0
+    )
+    if not near > 0:
+        return 0.0
+    slope = np.log2(max(far / near, 1.0))
+    return float(near * OTHERS**-slope)
+
+
+def by_chance(rows: Floats, count: int) -> float:
+    """How many of `count` samples equal a further one by chance, were their numbers independent."""
+    alike = 0.0
+    for column in rows.T:
+        _, often = np.unique(column, return_counts=True)
+        alike += float(np.log((often / len(rows)) ** 2 @ np.ones(len(often))))
+    return float(min(1.0, count * np.exp(alike)))
 
 
 def _kinds(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:

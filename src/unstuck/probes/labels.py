@@ -26,7 +26,8 @@ Copies: equal bit by bit, or nearer than a tenth of the usual distance to the ne
 - `labels/<model>/correlation`, `detectable`, `p`: of the best probe's answers with the labels
 - `labels/<model>/loss_ratio`, `held_out_loss_ratio`: loss of shuffled labels over that of the right
 - `labels/<model>/duplicates`, `conflicting`: share of samples that are copies; with other labels
-- `labels/<model>/held_out`, `overlap`: held-out samples, and the share that training sees, too
+- `labels/<model>/held_out`, `overlap`: held-out samples, and the share that training sees, too;
+  `by_chance`: the share that would, were the numbers of an input independent of each other
 
 ## Example
 >>> import torch
@@ -68,12 +69,12 @@ from unstuck.experiment import Bars, NotProbed, Result, probe
 from unstuck.lab.batch import moved, size
 from unstuck.lab.foretelling import foretold
 from unstuck.lab.labelled import Labels, as_columns, labelled_in, shuffled
-from unstuck.lab.neighbours import Features, comparable, copied, copies, features, marks
+from unstuck.lab.neighbours import Features, by_chance, comparable, copied, copies, features, marks
 from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
 
 ROWS = 4096  # samples that are gone through
-TESTED = 768  # samples whose labels are told
+TESTED = 2048  # samples whose labels are told
 HELD = 1024  # held-out samples
 NEARLY = 2048  # samples among which copies are looked for that are not equal bit by bit
 FEWEST = 24  # samples without which nothing is told
@@ -117,7 +118,7 @@ def labels(subject: Subject, *, seconds: float = math.inf) -> Result:
             "needed; give further ones as batches="
         )
     if len(fresh) >= FEWEST:
-        found = _foretold(seen, told, fresh, TESTED if seconds > USUAL / 2 else TESTED // 3)
+        found = _foretold(seen, told, fresh, TESTED if seconds > USUAL / 2 else TESTED // 4)
         numbers |= found
         said.append(_said(found, told, len(fresh)))
         ratios = _ratios(subject)
@@ -182,7 +183,8 @@ def _held_out(subject: Subject, seen: _Seen) -> Number:
         both = comparable({kind: np.concatenate([a[kind], b[kind]]) for kind in a})
         cut = len(a["values"])
         equal[:NEARLY] |= copied(both[cut:], both[:cut])
-    return {"held_out": len(equal), "overlap": float(equal.mean())}
+    alike = by_chance(a["values"], len(seen.marks))
+    return {"held_out": len(equal), "overlap": float(equal.mean()), "by_chance": alike}
 
 
 def _foretold(seen: _Seen, told: Labels, fresh: Any, most: int) -> Number:

@@ -67,6 +67,7 @@ BATCHES = 8
 NEAR = 1.0  # px: pairs closer to the common offset agree with it
 MOST = 0.6  # of the pairs; of unrelated ones at most a third agree (LOG.md)
 RELATED = 1.8  # times as sharp as shuffled pairs; unrelated ones reach 1.35, related ones 2.6
+RIM = 0.5  # px
 SEEN = 0.25  # px, and the offset below which pairs are said to lie on each other
 
 Told = tuple[dict[str, Scalar], list[str], list[Picture]]
@@ -176,14 +177,19 @@ def _turned(a: Complexes, b: Complexes, whole: Offsets) -> dict[str, float]:
 
 
 def _said_of_turn(turned: dict[str, float], side: int) -> list[str]:
-    """Where it moves the rim by a quarter of a pixel or more."""
-    moved = max(abs(math.radians(turned["turn"])), abs(turned["stretch"]) / 100) * side / 2
-    if moved < 2 * SEEN:
-        return []
-    return [
-        f"They are turned by {turned['turn']:.1f} degrees and {turned['stretch']:+.1f} % larger, "
-        f"which moves the rim by {moved:.1f} px."
-    ]
+    """Where it moves the rim: half a pixel by a turn, more by a size, which styles differ in."""
+    said = []
+    turn, stretch = math.radians(turned["turn"]) * side / 2, turned["stretch"] / 100 * side / 2
+    if abs(turn) > RIM:
+        said.append(
+            f"They are turned by {turned['turn']:.1f} degrees: {abs(turn):.1f} px at the rim."
+        )
+    if abs(stretch) > 2 * RIM:
+        said.append(
+            f"They are {turned['stretch']:+.1f} % larger, {abs(stretch):.1f} px at the rim; or "
+            "their strokes are thicker, which looks the same."
+        )
+    return said
 
 
 def _table(found: Offsets, times: int) -> Listing:
