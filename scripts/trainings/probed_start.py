@@ -1,4 +1,4 @@
-"""What a probe sees that no log shows: ways through a model that only use takes."""
+"""What a probe sees and no log shows: ways only use takes, answers that stand in the input."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 import unstuck
 from trainings import healthy, sick
-from trainings.digits import batches, step
+from trainings.digits import IMAGES, LABELS, TRAIN, batches, step
 
 
 def half(inputs: int, outputs: int) -> nn.Sequential:
@@ -146,3 +146,116 @@ def drawn_by_a_frozen_decoder_at_use():
         return F.mse_loss(model(batch[0]), batch[0])
 
     translate(loss, drawn, Latent)
+
+
+class Strokes(nn.Module):
+    """Grey levels (n, 8, 8) -> scores (n, 4, 8, 8), by convolutions blind to what follows."""
+
+    def __init__(self, *, sees_itself: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(4, 24, 5, padding=2)
+        self.later = nn.Conv2d(24, 24, 3, padding=1)
+        self.scores = nn.Conv2d(24, 4, 1)
+        self.sees_itself = sees_itself
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.one_hot(x, 4).permute(0, 3, 1, 2).float()
+        for conv, itself in ((self.first, self.sees_itself), (self.later, True)):
+            weight = conv.weight * behind(conv.kernel_size[0], itself)
+            hidden = F.relu(F.conv2d(hidden, weight, conv.bias, padding=conv.padding))
+        return self.scores(hidden)
+
+
+def behind(size: int, itself: bool) -> Tensor:
+    """1 where a pixel above or to the left is read, and the pixel itself."""
+    mask = torch.zeros(size * size)
+    mask[: size * size // 2 + itself] = 1
+    return mask.view(size, size)
+
+
+def draw(*, sees_itself: bool) -> None:
+    model = Strokes(sees_itself=sees_itself)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+
+    def loss(model: nn.Module, batch: Tensor) -> Tensor:
+        return F.cross_entropy(model(batch), batch)
+
+    for i, (x, _) in enumerate(batches(32, 250)):
+        levels = (x * 3.999).long().view(-1, 8, 8)
+        if i == 20:
+            unstuck.probe(model, levels, loss, optimizer, only=["future"])
+        step(optimizer, loss(model, levels))
+
+
+@sick("SEQ003")
+def pixels_that_see_themselves():
+    draw(sees_itself=True)
+
+
+@healthy
+def pixels_from_those_before():
+    draw(sees_itself=False)
+
+
+class Forecast(nn.Module):
+    """A series (n, t, 2) -> its next values."""
+
+    def __init__(self, *, both_ways: bool) -> None:
+        super().__init__()
+        self.read = nn.GRU(2, 24, batch_first=True, bidirectional=both_ways)
+        self.tell = nn.Linear(48 if both_ways else 24, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tell(self.read(x)[0])
+
+
+def forecast(*, both_ways: bool) -> None:
+    """Two swings that drift, seen through noise."""
+    model = Forecast(both_ways=both_ways)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    time = torch.arange(41.0)[None, :, None]
+    for i in range(300):
+        phase, pace = 6.3 * torch.rand(32, 1, 2), 0.2 + 0.3 * torch.rand(32, 1, 2)
+        series = torch.sin(phase + pace * time) + 0.2 * torch.randn(32, 41, 2)
+        x, y = series[:, :-1], series[:, 1:]
+        if i == 20:
+            unstuck.probe(model, (x, y), F.mse_loss, optimizer, only=["future"])
+        step(optimizer, F.mse_loss(model(x), y))
+
+
+@sick("SEQ003")
+def forecast_read_both_ways():
+    forecast(both_ways=True)
+
+
+@healthy
+def forecast_read_forwards():
+    forecast(both_ways=False)
+
+
+def of_a_table(*, with_label: bool) -> None:
+    """Is it an even digit? From pixels, and from a column that somebody forgot to take out."""
+    even = (LABELS % 2 == 0).float()
+    table = torch.cat([IMAGES, (even - 0.5)[:, None]], 1) if with_label else IMAGES
+    model = nn.Sequential(nn.Linear(table.shape[1], 32), nn.ReLU(), nn.Linear(32, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def loss(scores: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(scores[:, 0], target)
+
+    for i in range(300):
+        chosen = torch.randint(0, TRAIN, (64,))
+        x, y = table[chosen], even[chosen]
+        if i == 20:
+            unstuck.probe(model, (x, y), loss, optimizer, only=["future"])
+        step(optimizer, loss(model(x), y))
+
+
+@sick("SEQ003")
+def label_left_in_the_table():
+    of_a_table(with_label=True)
+
+
+@healthy
+def table_without_its_label():
+    of_a_table(with_label=False)

@@ -12,7 +12,7 @@ nothing can be ranked and another pathology says why.
 
 Where no pair was watched, the probe `collapse`, which is told the two (`modalities`), is enough:
 the same share and limits (`collapse/<first>:<second>/agreement`), after `FOR_STEPS` steps of the
-optimizer.
+optimizer; one look makes it a *warning*.
 
 ## Example
 >>> from unstuck import Run, Series
@@ -125,5 +125,4 @@ def _probed(run: Run) -> Iterator[Finding]:
                     f"of the others after {steps:.0f} steps; chance is 50%"
                 ),
                 evidence=(Evidence.of_fact(run, name, "<", CHANCE),),
-                severity="error",
             )
