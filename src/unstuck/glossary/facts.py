@@ -285,6 +285,14 @@ ENTRIES = (
         "refuse (refused)",
         "probe determinism",
     ),
+    Entry(
+        "recipe_recovery/*",
+        "",
+        "recipe_recovery/<model>/: whether a recipe of the family gives exactly these weights "
+        "(exact), the values of its options (option/<option>), options that no tensor depends on "
+        "(undecided), in how many tensors the nearest recipe differs (differences)",
+        "probe recipe-recovery",
+    ),
     Entry("memory/*", "B", "memory there is: memory/<device>", "watch"),
     Entry(
         "memory_plan/*/per_sample",

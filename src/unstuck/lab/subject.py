@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from unstuck.experiment import NotProbed
 from unstuck.lab import batch as batches_of
+from unstuck.lab.families import Family
 
 TOTAL = "loss"  # of a loss that gives its terms by name
 MODEL_WORDS = frozenset({"model", "net", "network", "module"})
@@ -66,6 +67,7 @@ class Subject:
     - `gpu_memory`: bytes of the card that training is planned on.
     - `wanted_batch`: samples wanted for each update, accumulated if need be; default those of
       the batch.
+    - `family`: a builder and its options, of which the model is one.
     - `accumulate(model, micro_batches)`: the training's own accumulation. It is handed the parts of
       one batch in a list, runs their forward and backward passes and leaves the gradients in
       `.grad`, or makes the step, too; without the schedule of the learning rate.
@@ -89,6 +91,7 @@ class Subject:
     at_inference: Callable[[Any], Any] | None = None
     gpu_memory: int | None = None
     wanted_batch: int | None = None
+    family: Family | None = None
     accumulate: Callable[[nn.Module, list[Any]], Any] | None = None
     micro_batches: int | None = None
     others: tuple[nn.Module, ...] = field(init=False)  # modules the loss or `accumulate` holds
