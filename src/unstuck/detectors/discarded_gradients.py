@@ -64,6 +64,7 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.accumulations import accumulations
 from unstuck.signals.levels import median
 from unstuck.signals.names import shown
 from unstuck.signals.spans import longest_span_beyond
@@ -87,6 +88,26 @@ LOST = 0.35  # share of the passes; the mildest form, one of two micro-batches, 
     ),
 )
 def discarded_gradients(run: Run) -> Iterator[Finding]:
+    yield from list(_probed(run)) or _watched(run)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    for found in accumulations(run):
+        kept, parts = found.number("kept"), found.number("parts")
+        if found.cause == "discarded" and kept < parts:
+            yield Finding(
+                "OPT011",
+                where=found.model,
+                message=(
+                    f"a step of {shown(found.model, 30)} keeps {kept:.0f} of {parts:.0f} "
+                    "micro-batches: the gradients of the others are cleared"
+                ),
+                evidence=(found.evidence("kept", "<", parts),),
+                severity="error",
+            )
+
+
+def _watched(run: Run) -> Iterator[Finding]:
     for discarded in run.matching("discarded_gradient/*"):
         level = median(discarded)
         span = longest_span_beyond(discarded, ">", LOST)
@@ -101,25 +122,4 @@ def discarded_gradients(run: Run) -> Iterator[Finding]:
                 ),
                 evidence=(Evidence(discarded, ">", LOST, span),),
                 severity="error" if level == 1 else "warning",
-            )
-    yield from _probed(run)
-
-
-def _probed(run: Run) -> Iterator[Finding]:
-    for told in run.facts_matching("accumulation/*/told"):
-        begin = told.removesuffix("/told")
-        cause, kept, parts = (run.facts.get(f"{begin}/{w}") for w in ("cause", "kept", "parts"))
-        if cause != "discarded" or not (isinstance(kept, int) and isinstance(parts, int)):
-            continue
-        if kept < parts:
-            model = begin.removeprefix("accumulation/")
-            yield Finding(
-                "OPT011",
-                where=model,
-                message=(
-                    f"a step of {shown(model, 30)} keeps {kept} of {parts} micro-batches: the "
-                    "gradients of the others are cleared"
-                ),
-                evidence=(Evidence.of_fact(run, f"{begin}/kept", "<", parts),),
-                severity="error",
             )

@@ -53,6 +53,7 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.accumulations import accumulations
 from unstuck.signals.names import shown
 
 PASSES = 200  # more micro-batches than are put into one step, but for the largest models (LOG.md)
@@ -74,6 +75,26 @@ PASSES = 200  # more micro-batches than are put into one step, but for the large
     ),
 )
 def idle_optimizer(run: Run) -> Iterator[Finding]:
+    yield from list(_probed(run)) or _watched(run)
+
+
+def _probed(run: Run) -> Iterator[Finding]:
+    for found in accumulations(run):
+        frozen = found.number("frozen")
+        if found.cause == "frozen" and frozen > 0:
+            yield Finding(
+                "OPT015",
+                where=found.model,
+                message=(
+                    f"{frozen:.0%} of the parameters of {shown(found.model, 30)} stay where they "
+                    "are in a step of its own accumulation"
+                ),
+                evidence=(found.evidence("frozen", ">", 0.0),),
+                severity="error",
+            )
+
+
+def _watched(run: Run) -> Iterator[Finding]:
     for name, passes in run.facts_matching("idle/*").items():
         if not isinstance(passes, int | float) or not passes > PASSES:
             continue
@@ -89,18 +110,3 @@ def idle_optimizer(run: Run) -> Iterator[Finding]:
             evidence=(Evidence(count, ">", PASSES, (0, 0)),),
             severity="error",
         )
-    for told in run.facts_matching("accumulation/*/told"):
-        begin = told.removesuffix("/told")
-        frozen = run.facts.get(f"{begin}/frozen")
-        if run.facts.get(f"{begin}/cause") == "frozen" and isinstance(frozen, float) and frozen > 0:
-            model = begin.removeprefix("accumulation/")
-            yield Finding(
-                "OPT015",
-                where=model,
-                message=(
-                    f"{frozen:.0%} of the parameters of {shown(model, 30)} stay where they are in "
-                    "a step of its own accumulation"
-                ),
-                evidence=(Evidence.of_fact(run, f"{begin}/frozen", ">", 0.0),),
-                severity="error",
-            )

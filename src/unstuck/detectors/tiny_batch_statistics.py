@@ -58,6 +58,7 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.accumulations import accumulations
 from unstuck.signals.batches import few_samples, settled_gaps
 from unstuck.signals.names import shown, where_of
 
@@ -94,20 +95,16 @@ def tiny_batch_statistics(run: Run) -> Iterator[Finding]:
 
 
 def _probed(run: Run) -> Iterator[Finding]:
-    for told in run.facts_matching("accumulation/*/told"):
-        begin = told.removesuffix("/told")
-        size, gap = run.facts.get(f"{begin}/size"), run.facts.get(f"{begin}/norm_gap")
-        if not (isinstance(size, int) and isinstance(gap, float)):
-            continue
+    for found in accumulations(run):
+        size, gap = found.number("size"), found.number("norm_gap")
         if size <= FEW and gap > 1:
-            model = begin.removeprefix("accumulation/")
             yield Finding(
                 "NRM001",
-                where=model,
+                where=found.model,
                 message=(
-                    f"{shown(model, 30)} normalises {size} samples at a time: the gradient is "
-                    f"{gap:.0%} off that of the whole batch"
+                    f"{shown(found.model, 30)} normalises {size:.0f} samples at a time: the "
+                    f"gradient is {gap:.0%} off that of the whole batch"
                 ),
-                evidence=(Evidence.of_fact(run, f"{begin}/norm_gap", ">", 1.0),),
+                evidence=(found.evidence("norm_gap", ">", 1.0),),
                 severity="info",
             )

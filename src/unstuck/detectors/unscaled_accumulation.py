@@ -79,6 +79,7 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
+from unstuck.signals.accumulations import accumulations
 from unstuck.signals.levels import end_level, last_median, median
 from unstuck.signals.names import shown
 from unstuck.signals.spans import finite
@@ -103,23 +104,19 @@ def unscaled_accumulation(run: Run) -> Iterator[Finding]:
 
 
 def _probed(run: Run) -> Iterator[Finding]:
-    for told in run.facts_matching("accumulation/*/told"):
-        begin = told.removesuffix("/told")
-        key = next((k for k in (f"{begin}/step_ratio", f"{begin}/ratio") if k in run.facts), "")
-        times, parts = run.facts.get(key), run.facts.get(f"{begin}/parts")
-        if not (isinstance(times, float) and isinstance(parts, int)):
-            continue
+    for found in accumulations(run):
+        fact = "ratio" if np.isnan(found.number("step_ratio")) else "step_ratio"
+        times, parts = found.number(fact), found.number("parts")
         midway = (1 + parts) / 2
-        if run.facts.get(f"{begin}/cause") == "unscaled" and times > midway:
-            model = begin.removeprefix("accumulation/")
+        if found.cause == "unscaled" and times > midway:
             yield Finding(
                 "OPT012",
-                where=model,
+                where=found.model,
                 message=(
-                    f"a step of {shown(model, 24)} adds up {parts} micro-batches and is "
-                    f"{times:.3g} times that of one batch: divide by {parts}"
+                    f"a step of {shown(found.model, 24)} adds up {parts:.0f} micro-batches and is "
+                    f"{times:.3g} times that of one batch: divide by {parts:.0f}"
                 ),
-                evidence=(Evidence.of_fact(run, key, ">", midway),),
+                evidence=(found.evidence(fact, ">", midway),),
                 severity="info" if _learned(run) else "error",
             )
 
