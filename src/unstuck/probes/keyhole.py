@@ -14,7 +14,7 @@ one output over the side of the full canvas, times the calls where the model is 
 ## Facts
 - `keyhole/<model>/patch`, `full` [1]: error over that of the best constant; 1 is nothing learnt.
 - `keyhole/<model>/patch_error`, `full_error`: the losses themselves.
-- `keyhole/<model>/seen` [1]: side of the field over the side of the full canvas, at most 1.
+- `keyhole/<model>/seen` [1]: longer side of the field over that of the full canvas, at most 1.
 
 ## Example
 A blur of 3 px learns what a blur of 3 px is, on patches, but not what lies 9 px away:
@@ -184,5 +184,5 @@ def _seen(subject: Subject, seconds: float) -> float | None:
                 field.size, field.bounded, wide[0] if wide else (), strict=True
             )
         ]
-        return min(sides)
+        return max(sides)
     return None

@@ -7,12 +7,13 @@ more, one region lost, or a few steps beyond those of training, and it falls apa
 ## How it is measured
 Rollouts from the subject's `rollout`, in evaluation mode, with the same random numbers for all.
 What is built is the error that a rollout removes: of its first state, or of an empty one where that
-is worse. The first state is then changed a little: noise of 5 % of its size on the cells that are
-not zero (an empty cell that is given life would be a further seed); the whole of it moved by one and by two cells (the result is moved back,
-or not, whichever is better: a rule may be bound to places); one of its cells removed, one added
-beside them. `chance` is other random numbers alone. For damage, squares of a third of the canvas
-are erased from the finished state and as many steps as in training follow. Persistence is the error
-at 2, 4 and 10 times the steps.
+is better. The first state is then changed a little: noise of 5 % of its size on the cells that are
+not zero (an empty cell that is given life would be a further seed); the whole of it moved by one
+and by two cells (the result is moved back, or not, whichever is better: a rule may be bound to
+places); one of its cells removed, where there are eight at least; one added beside them. `chance`
+is other random numbers alone. For damage, squares of a third of the canvas are erased from the
+finished state and as many steps as in training follow. Persistence is the error at 2, 4 and 10
+times the steps.
 
 ## Facts
 - `fragility/<model>/built` [1]: share of the error that the rollout removes.
@@ -64,6 +65,7 @@ from unstuck.records import Scalar
 SAMPLES = 4
 NOISE = 0.05  # of the root mean square of cells that are not zero
 SPARSE = 0.25  # share of cells that are not zero: beyond it a state is no seed with a place
+MANY = 8  # cells of which one less is a small change
 BUILT = 0.1  # share of the error: less is nothing that could be lost
 LONGER = (2, 4, 10)  # times the steps of training
 SQUARES = ((1, 1), (0, 1), (1, 0))  # thirds of the canvas that are erased: the middle, two sides
@@ -123,7 +125,7 @@ def _error(rollout: Rollout, state: Tensor) -> float:
 
 def _nothing(rollout: Rollout, state: Tensor) -> float:
     """The error where nothing has been built: of the first state, or of an empty one."""
-    return max(_error(rollout, state), _error(rollout, torch.zeros_like(state)))
+    return min(_error(rollout, state), _error(rollout, torch.zeros_like(state)))
 
 
 def _fragility(
@@ -168,7 +170,7 @@ def _changes(state: Tensor) -> Iterator[tuple[str, Tensor, tuple[int, int]]]:
         return
     for by in ((0, 1), (1, 0), (2, 2)):
         yield "moved", state.roll(by, (2, 3)), by
-    if int(alive[0].sum()) > 1:
+    if int(alive.flatten(1).sum(1).min()) >= MANY:
         yield "less", _without_one(state, alive), (0, 0)
     yield "more", _with_one(state, alive), (0, 0)
 

@@ -22,6 +22,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("CTX001", safety="advice")
+@remedy("CTX001", "CTX002", safety="advice")
 def raise_horizon(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()
