@@ -139,6 +139,7 @@ def test_at_the_start_of_a_warm_up_the_rate_is_low_or_zero():
         torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step, first=first: first + step / 100)
         facts, result = facts_of(model, F.cross_entropy, optimizer, data[0])
         assert facts["now"] == pytest.approx(1e-2 * first)
+        assert facts["planned"] == pytest.approx(1e-2)
         assert facts["low"] < 3e-2 < facts["high"]
         assert "warm-up" in result.said[1] or "times below" in result.said[1]
 

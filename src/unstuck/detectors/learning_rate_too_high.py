@@ -35,6 +35,19 @@ In a log, where the size of the steps is not known:
 >>> [bool(learning_rate_too_high(run)) for run in (logged(18), logged(23, 2.1), logged(23, at=6))]
 [True, True, True]
 
+
+The probe's facts, alone and beside a loss that has fallen or has not:
+
+>>> from unstuck import diagnose
+>>> def probed(now, steps=0, **more):
+...     facts = {"now": now, "low": 0.002, "high": 0.04, "steps": steps}
+...     run = Run.of(facts={f"rate/net/{name}": v for name, v in facts.items()}, **more)
+...     return [(f.message, f.severity) for f in diagnose(run).findings if f.code == "OPT001"]
+>>> probed(0.1)
+[('rate of net is 0.1: 2.5 times the highest that lowers the loss (0.04)', 'warning')]
+>>> [severity for _, severity in probed(0.1, loss__train=[2.3, 9.0, 4.0, 2.4, 2.4])]
+['error']
+
 ## Look-alikes
 Large steps that overshoot and then pay, steps of the usual size, steps that are large only after
 the loss had risen, and large first steps that never overshoot (weights that start at zero):
@@ -61,6 +74,11 @@ In a log, a lesser burst, one that was made good, one that came later, and a par
 >>> learning_rate_too_high(Run.of(loss__kl=part, loss__total=total))
 []
 
+A rate at the border, one that is high after some steps, and one at which the loss falls:
+
+>>> probed(0.05) + probed(0.1, steps=500) + probed(0.1, loss__train=[2.3, 2.0, 1.5, 1.0])
+[]
+
 ## What to try
 `lower-learning-rate`, `clip-gradients`, `normalise-input`
 
@@ -82,6 +100,7 @@ from unstuck.signals.games import lone_losses
 from unstuck.signals.levels import end_level, last_median
 from unstuck.signals.names import shown
 from unstuck.signals.spans import finite
+from unstuck.signals.usable_rates import too_high
 
 # 5 models x 2 optimizers x 6 rates x 2 batch sizes (LOG.md): runs that learned had early ratios up
 # to 0.2 but came out below 0.95 of the first loss, runs that collapsed above 0.06 and above 1.3.
@@ -99,6 +118,7 @@ EARLY = (
     needs=("loss/*",),
     sharpened_by=("update_ratio/*",),
     by_step=True,
+    or_facts=("rate/*/now", "rate/*/high"),
     explains=(
         "NUM001",
         "GEN002",
@@ -112,9 +132,23 @@ EARLY = (
     ),
 )
 def learning_rate_too_high(run: Run) -> Iterator[Finding]:
-    if not run.matching("update_ratio/*"):
-        yield from _bursts(run)
-        return
+    seen = list(_strides(run) if run.matching("update_ratio/*") else _bursts(run))
+    yield from seen
+    for placed in () if seen else too_high(run):
+        yield Finding(
+            "OPT001",
+            where=placed.model,
+            message=(
+                f"rate of {shown(placed.model, 24)} is {placed.now:.3g}: {placed.factor:.3g} times "
+                f"the highest that lowers the loss ({placed.border:.2g})"
+            ),
+            evidence=(placed.evidence,),
+            severity="error" if placed.told else "warning",
+        )
+
+
+def _strides(run: Run) -> Iterator[Finding]:
+    """What a watched run shows: how far the steps went, and what came of it."""
     losses = [s for s in lone_losses(run) if _cost(s)]
     if not losses:
         return

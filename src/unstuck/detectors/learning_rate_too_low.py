@@ -13,6 +13,10 @@ A log alone cannot tell a rate that is too low from a run that was stopped early
 `update_ratio/<optimizer>` is known, its median in either half must be below `TINY`: steps move the
 weights by less than that share of themselves. That makes it a *warning*.
 
+The probe `learning-rate-range` tells at the start (an optimizer that has made no more than ten
+steps): the rate, also the highest that a schedule is known to come to, is more than 150 times below
+the lowest that makes half of the best progress in ten steps, and no recorded loss has fallen.
+
 ## Example
 >>> from unstuck import Run
 >>> def run(ratio=None, end=2.1, bend=0.0, steps=260):
@@ -28,6 +32,17 @@ weights by less than that share of themselves. That makes it a *warning*.
 >>> [f.severity for r in (run(end=1.9), run(end=2.0, bend=0.035)) for f in learning_rate_too_low(r)]
 ['info', 'info']
 
+
+The probe's facts alone:
+
+>>> from unstuck import diagnose
+>>> def probed(now, steps=0, planned=0.0, **more):
+...     facts = {"now": now, "low": 0.004, "high": 0.1, "steps": steps, "planned": planned}
+...     run = Run.of(facts={f"rate/net/{name}": v for name, v in facts.items()}, **more)
+...     return [(f.message, f.severity) for f in diagnose(run).findings if f.code == "OPT002"]
+>>> probed(1e-5)
+[('rate of net is 1e-05: 400 times below the lowest that makes good progress (0.004)', 'warning')]
+
 ## Look-alikes
 Steps of the usual size, a loss that bends, one that has fallen far, one that is flat, and a short
 run:
@@ -37,6 +52,14 @@ run:
 >>> learning_rate_too_low(run(7e-5, end=1.7)) + learning_rate_too_low(run(7e-5, end=2.3))
 []
 >>> learning_rate_too_low(run(7e-5, steps=150))
+[]
+
+A rate that is a hundred times below what ten steps could use, the end of a schedule, the start of a
+warm-up, and a loss that falls:
+
+>>> probed(4e-5) + probed(1e-7, steps=900) + probed(1e-6, planned=1e-3)
+[]
+>>> probed(1e-6, lr__adam=[1e-6, 1e-3]) + probed(1e-5, loss__train=[2.3, 2.1, 2.0, 1.9])
 []
 
 ## What to try
@@ -60,6 +83,7 @@ from unstuck.signals.levels import end_level, last_median, median, start_level
 from unstuck.signals.names import shown, where_of
 from unstuck.signals.spans import between, finite, from_step, length
 from unstuck.signals.trends import trend
+from unstuck.signals.usable_rates import too_low
 
 TINY = 9e-5  # update over weight norm; too slow up to 6.2e-5, slow but healthy 1.4e-4 (LOG.md)
 STEADY = 0.55  # of the first half's fall; runs at one pace 0.67 up, ones that bend 0.2 (LOG.md)
@@ -72,9 +96,25 @@ FOR_STEPS = 200  # a healthy run may begin with as many steps at one pace
     needs=("loss/*",),
     sharpened_by=("update_ratio/*",),
     by_step=True,
+    or_facts=("rate/*/now", "rate/*/low"),
     explains=("GEN002", "OPT004"),
 )
 def learning_rate_too_low(run: Run) -> Iterator[Finding]:
+    seen = list(_creeping(run))
+    yield from seen
+    for placed in () if any(f.severity == "warning" for f in seen) else too_low(run):
+        yield Finding(
+            "OPT002",
+            where=placed.model,
+            message=(
+                f"rate of {shown(placed.model, 24)} is {placed.now:.2g}: {placed.factor:.3g} times "
+                f"below the lowest that makes good progress ({placed.border:.2g})"
+            ),
+            evidence=(placed.evidence,),
+        )
+
+
+def _creeping(run: Run) -> Iterator[Finding]:
     for series in lone_losses(run):
         if length(series) < FOR_STEPS or (end := _creeps(series)) is None:
             continue

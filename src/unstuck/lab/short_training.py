@@ -36,6 +36,7 @@ class Rates:
     now: float
     scale: float
     each: tuple[float, ...]
+    planned: float  # the highest that a schedule is known to come to
 
 
 def rates_of(optimizer: Optimizer) -> Rates:
@@ -48,7 +49,8 @@ def rates_of(optimizer: Optimizer) -> Rates:
     each = now if now[largest] > 0 else [float(g.get("initial_lr", 0.0)) for g in groups]
     if not each[largest] > 0:
         each = [FRESH_RATE] * len(groups)
-    return Rates(now[largest], each[largest], tuple(each))
+    schedule = (float(groups[largest].get(key, 0.0)) for key in ("initial_lr", "max_lr"))
+    return Rates(now[largest], each[largest], tuple(each), max(now[largest], *schedule))
 
 
 def set_rate(optimizer: Optimizer, rates: Rates, rate: float) -> None:

@@ -19,6 +19,7 @@ at most 32 x 32 pixels for the two plain networks.
 - `capacity/<model>/train`, `/unseen`: the model's loss at the end
 - `capacity/<model>/smaller_train`, `/smaller_unseen`, `/larger_train`, `/larger_unseen`
 - `capacity/<model>/parameters`, `/smaller_parameters`, `/larger_parameters`
+- `capacity/<model>/chance`: the loss of the best constant answer on held-out samples
 - `capacity/<model>/samples`: of the training batches; `/complete`: whether these are all
 - `capacity/<model>/falling`: share of its training loss that the model's last third took off
 
@@ -56,6 +57,7 @@ from torch.optim import Optimizer
 
 from unstuck.experiment import Bars, NotProbed, Result, probe
 from unstuck.lab import batch as batches_of
+from unstuck.lab.loss_floor import floor_of
 from unstuck.lab.references import references, stand_in
 from unstuck.lab.short_training import (
     Clock,
@@ -111,8 +113,9 @@ def capacity(subject: Subject, *, seconds: float = math.inf) -> Result:
             others.append(_trained(subject, adam, batches, unseen, each, count))
     if not all(math.isfinite(t.train) for t in (own, *others)):
         raise NotProbed("the loss blew up within the experiment: look at the rate first")
+    chance = floor_of(subject, unseen[0]).constant
     complete = len(batches) < BATCHES or not _further(subject, batches)
-    return _told(subject, (own, *others), sum(map(batches_of.size, batches)), complete)
+    return _told(subject, (own, *others), sum(map(batches_of.size, batches)), complete, chance)
 
 
 def _trained(
@@ -153,9 +156,17 @@ def _further(subject: Subject, batches: Sequence[Any]) -> bool:
     return next(islice(subject.batches, len(batches) - 1, None), None) is not None
 
 
-def _told(subject: Subject, all_of: Sequence[Trained], samples: int, complete: bool) -> Result:
+def _told(
+    subject: Subject,
+    all_of: Sequence[Trained],
+    samples: int,
+    complete: bool,
+    chance: float | None,
+) -> Result:
     own, small, large = all_of
     facts: dict[str, Scalar] = {"samples": samples, "complete": complete, "falling": own.falling}
+    if chance is not None:
+        facts["chance"] = chance
     for trained, which in ((own, ""), (small, "smaller_"), (large, "larger_")):
         facts |= {
             f"{which}train": trained.train,

@@ -20,6 +20,7 @@ well (Wu et al. 2018). A limit on the gradient's norm that the loop applies is n
 
 ## Facts
 - `rate/<model>/now`: the present rate (0 at the start of some warm-ups)
+- `rate/<model>/planned`: the highest that its schedule is known to come to, where that is more
 - `rate/<model>/low`, `/best`, `/high`: rates, of the largest group
 - `rate/<model>/low_spread`, `/high_spread`: largest over smallest of the repetitions
 - `rate/<model>/progress`: what the best rate takes off the loss in these steps, as a share of it
@@ -53,6 +54,7 @@ import numpy as np
 from torch.optim import Optimizer
 
 from unstuck.experiment import Curve, NotProbed, Result, probe
+from unstuck.lab.age import steps_made
 from unstuck.lab.rate_sweep import STEPS, Borders, Sweep, borders, grid_in, region
 from unstuck.lab.short_training import (
     Clock,
@@ -109,9 +111,11 @@ def _known_before(subject: Subject, own: Optimizer | None, sweep: Sweep) -> dict
     if own is None:
         return facts
     facts[f"rate/{subject.name}/now"] = sweep.rates.now
-    counts = [float(s["step"]) for s in own.state.values() if "step" in s]
-    if counts or not own.state:
-        facts[f"rate/{subject.name}/steps"] = int(max(counts, default=0))
+    if sweep.rates.planned > sweep.rates.now:
+        facts[f"rate/{subject.name}/planned"] = sweep.rates.planned
+    steps = steps_made(own)
+    if steps is not None:
+        facts[f"rate/{subject.name}/steps"] = steps
     return facts
 
 

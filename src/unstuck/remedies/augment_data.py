@@ -21,6 +21,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("GEN001", safety="advice")
+@remedy("CAP001", "GEN001", safety="advice")
 def augment_data(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

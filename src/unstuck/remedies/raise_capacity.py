@@ -22,6 +22,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("GEN002", safety="advice")
+@remedy("CAP002", "GEN002", safety="advice")
 def raise_capacity(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()

@@ -1,0 +1,63 @@
+"""Rates in use against the usable ones, which the probe learning-rate-range has measured."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unstuck.records import Evidence, Run
+from unstuck.signals.games import lone_losses
+from unstuck.signals.levels import end_level
+from unstuck.signals.probed import number, told_of
+
+# 6 models x 2 optimizers x 10 or 11 rates, 400 steps each, probed at step 0 and 200 (LOG.md).
+ABOVE = 1.5  # times the highest at the start; runs that learned up to 0.67, all from 1.8 did not
+FAR_ABOVE = 10.0  # times the highest later on, where runs that learned had up to 4.7
+BELOW = 150.0  # times below the lowest; runs that crept 170 and more, ones that learned up to 58
+FRESH = 10  # steps made by an optimizer that is at its start
+NO_BETTER = 0.9  # of the first loss; runs at rates too high ended at 0.93 and more
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A rate that is out of the usable range by a factor; `told`: a loss has shown the harm."""
+
+    model: str
+    now: float
+    border: float
+    factor: float
+    evidence: Evidence
+    told: bool
+
+
+def too_high(run: Run) -> Iterator[Placed]:
+    """Rates far above the highest usable one, unless a loss has fallen at them all the same."""
+    better = _loss_is_better(run)
+    for model, of in told_of(run, "rate").items():
+        now, high = number(of, "now", 0.0), number(of, "high", math.nan)
+        limit = ABOVE if number(of, "steps", math.inf) <= FRESH else FAR_ABOVE
+        if better or not now > limit * high > 0:
+            continue
+        evidence = Evidence.of_fact(run, f"rate/{model}/now", ">", limit * high)
+        yield Placed(model, now, high, now / high, evidence, better is False)
+
+
+def too_low(run: Run) -> Iterator[Placed]:
+    """Rates far below the lowest usable one from the start, that no schedule is seen to raise."""
+    better = _loss_is_better(run)
+    raised = max((float(s.value.max()) for s in run.matching("lr/*") if len(s)), default=0.0)
+    for model, of in told_of(run, "rate").items():
+        now, low = number(of, "now", 0.0), number(of, "low", math.nan)
+        planned = max(now, number(of, "planned", 0.0), raised)
+        fresh = number(of, "steps", math.inf) <= FRESH
+        if better or not fresh or not 0 < planned * BELOW < low:
+            continue
+        evidence = Evidence.of_fact(run, f"rate/{model}/now", "<", low / BELOW)
+        yield Placed(model, now, low, low / planned, evidence, better is False)
+
+
+def _loss_is_better(run: Run) -> bool | None:
+    """Whether a loss has fallen since its first reading; None where none is recorded."""
+    losses = [s for s in lone_losses(run) if len(s) > 1 and s.value[0] > 0]
+    if not losses:
+        return None
+    return any(end_level(s) < NO_BETTER * float(s.value[0]) for s in losses)
