@@ -18,6 +18,7 @@ from unstuck.lab.subject import Rollout, Subject
 from unstuck.vocabulary import meaning_of
 
 SECTIONS = ("## Why", "## How it is measured", "## Facts", "## Example", "## References")
+SECONDS = 3  # for an experiment on one of the subjects below
 Made = Callable[[], Subject]
 
 
@@ -122,7 +123,7 @@ def check_page(probe: Probe) -> None:
 def check_facts(probe: Probe, make: Made) -> bool:
     """Facts are declared, explained and numbers that can be stored; False where nothing is told."""
     try:
-        result = performed(probe, fresh(make), seconds=20)
+        result = performed(probe, fresh(make), seconds=SECONDS)
     except NotProbed as reason:
         assert len(str(reason)) > 20, "the reason says what would be needed"
         return False
@@ -139,7 +140,7 @@ def check_untouched(probe: Probe, make: Made) -> None:
     subject = fresh(make)
     before = everything(subject)
     with contextlib.suppress(NotProbed):
-        performed(probe, subject, seconds=20)
+        performed(probe, subject, seconds=SECONDS)
     assert not differences(before, everything(subject))
     assert _next_step(subject) == _next_step(fresh(make))
 
@@ -149,7 +150,7 @@ def check_interrupted(probe: Probe, make: Made, at: int, error: type[BaseExcepti
     subject = fresh(make)
     before = everything(subject)
     with contextlib.suppress(NotProbed, error), _broken_off(at, error):
-        performed(probe, subject, seconds=20)
+        performed(probe, subject, seconds=SECONDS)
     assert not differences(before, everything(subject))
 
 
