@@ -47,7 +47,8 @@ pictures that have nothing to do with each other, and too few pairs to tell:
 from collections.abc import Iterator
 
 from unstuck.detector import detector
-from unstuck.records import Evidence, Finding, Run
+from unstuck.records import Finding, Run
+from unstuck.signals.known import from_the_start, known
 from unstuck.signals.names import shown
 
 # All three: pairs of glyphs, contrasts, masks, digits and textures, LOG.md.
@@ -61,7 +62,7 @@ def misregistered_pairs(run: Run) -> Iterator[Finding]:
     for name in run.facts_matching("registration/*/low"):
         place = name.removesuffix("/low")
         low, agreement, pairs, dx, dy, offset, batches = (
-            _number(run, f"{place}/{what}")
+            known(run, f"{place}/{what}")
             for what in ("low", "agreement", "pairs", "dx", "dy", "offset", "batches")
         )
         if not (low > FAR and agreement > AGREE and pairs >= FEWEST):
@@ -75,14 +76,8 @@ def misregistered_pairs(run: Run) -> Iterator[Finding]:
                 f"({dx:+.2f} right, {dy:+.2f} down) in {agreement:.0%} of {pairs:g} pairs"
             ),
             evidence=(
-                Evidence.of_fact(run, name, ">", FAR),
-                Evidence.of_fact(run, f"{place}/agreement", ">", AGREE),
+                from_the_start(run, name, ">", FAR),
+                from_the_start(run, f"{place}/agreement", ">", AGREE),
             ),
             severity="warning" if batches > 1 else "info",
         )
-
-
-def _number(run: Run, name: str) -> float:
-    """A fact as a number; 0 where it is absent or no number."""
-    value = run.facts.get(name, 0.0)
-    return float(value) if isinstance(value, int | float) else 0.0

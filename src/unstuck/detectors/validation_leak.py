@@ -5,7 +5,7 @@ Every choice made by it (checkpoint, learning rate, when to stop) is made blindl
 reported is not what the model will do.
 
 ## How it is detected
-Three signs, from the first evaluation to the last:
+Three signs, from the first evaluation to the last, and one that the probe `labels` finds:
 
 - a metric of the validation split equals that of the training split to all digits at `SAME` of the
   steps where both were read, with `DISTINCT` values or more among them: it is the same data;
@@ -14,7 +14,10 @@ Three signs, from the first evaluation to the last:
   model knew nothing), of which it then lost all but `LEARNT`: the answers themselves were judged;
 - a validation loss is less than `BELOW` of the training loss that follows it, and never more,
   where the training loss is no sum of terms. Dropout, augmentation and mixed labels do that to
-  healthy runs, so this is an *info*.
+  healthy runs, so this is an *info*;
+- more than a tenth of the held-out samples are copies of ones that are trained on, bit by bit or
+  nearly, where less than a tenth of them were so by chance: a split after oversampling or
+  augmentation, frames of one video, patients in both parts.
 
 ## Example
 >>> from unstuck import Run
@@ -37,6 +40,16 @@ Three signs, from the first evaluation to the last:
 >>> [(f.message, f.severity) for f in validation_leak(run(fall, [0.4 * v for v in fall]))]
 [('metric/val/loss stays below 0.5 times metric/train/loss in all of 20 readings', 'info')]
 
+Facts of the probe alone:
+
+>>> from unstuck import diagnose
+>>> def copied(overlap, by_chance=0.0):
+...     known = {"overlap": overlap, "by_chance": by_chance, "held_out": 256}
+...     run = Run.of(facts={f"labels/model/{name}": value for name, value in known.items()})
+...     return [cause.finding.message for cause in diagnose(run).causes]
+>>> copied(0.3)
+['model: 30% of 256 held-out samples are copies of samples that are trained on']
+
 ## Look-alikes
 Splits that are only alike, values that are equal because there are few of them, a validation loss
 that is lower by what dropout costs, one that is not so at first, a task that is solved by the first
@@ -55,12 +68,19 @@ evaluation, one that is never learnt, a model that knew it before, and an accura
 >>> validation_leak(perfect(start=0.5)) + validation_leak(perfect(first=0.9))
 []
 
+Data that repeat themselves a little, and inputs of which there are few kinds:
+
+>>> copied(0.08) + copied(0.3, by_chance=0.3)
+[]
+
 ## What to try
 `use-held-out-data`
 
 ## References
 - Kapoor & Narayanan, Leakage and the Reproducibility Crisis in Machine-Learning-Based Science,
   2023, <https://arxiv.org/abs/2207.07048>
+- Barz & Denzler, Do We Train on Test Data? Purging CIFAR of Near-Duplicates, 2020,
+  <https://arxiv.org/abs/1902.00423>
 """
 
 from collections.abc import Iterator
@@ -70,7 +90,9 @@ import numpy as np
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run, Series
 from unstuck.signals.align import together
+from unstuck.signals.copies import shared_samples
 from unstuck.signals.games import lone_losses
+from unstuck.signals.known import known
 from unstuck.signals.levels import FIRST, end_level
 from unstuck.signals.names import shown
 from unstuck.signals.spans import finite
@@ -87,8 +109,9 @@ LEARNT = 0.5  # of the start; a run that learns nothing has another fault
 BELOW = 0.5  # times; with dropout and smoothed labels healthy runs stayed above 0.7 (LOG.md)
 
 
-@detector("GEN004", needs=("metric/val/*",))
+@detector("GEN004", needs=("metric/val/*",), or_facts=("labels/*/overlap",))
 def validation_leak(run: Run) -> Iterator[Finding]:
+    yield from _copies(run)
     for train, val in both_splits(run):
         found = _same_split(train, val) or _far_below(run, train, val)
         if found:
@@ -97,6 +120,17 @@ def validation_leak(run: Run) -> Iterator[Finding]:
         found = _perfect(run, series)
         if found:
             yield found
+
+
+def _copies(run: Run) -> Iterator[Finding]:
+    """Held-out samples that are trained on."""
+    for where, share, evidence in shared_samples(run):
+        count = known(run, f"labels/{where}/held_out")
+        message = (
+            f"{shown(where, 24)}: {share:.0%} of {count:g} held-out samples are copies of samples "
+            "that are trained on"
+        )
+        yield Finding("GEN004", where, message, (evidence,))
 
 
 def _same_split(train: Series, val: Series) -> Finding | None:
