@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from unstuck.experiment import NotProbed
-from unstuck.lab.batch import mapped
+from unstuck.lab.batch import mapped, tensors
+from unstuck.lab.subject import Subject, takes_model
 
 Chosen = Callable[[Any], tuple[Tensor, Tensor]]
 
@@ -47,6 +48,26 @@ def labelled_in(batch: Any, chosen: Chosen | None) -> tuple[Any, Tensor]:
     if labels.ndim == 2 and labels.shape[1] > 1 and not _are_numbers(labels):
         raise NotProbed(f"labels {tuple(labels.shape)} are tokens, not classes or numbers; {TELL}")
     return inputs, labels.detach()
+
+
+def check_are_labels(subject: Subject) -> None:
+    """NotProbed where a loss of (model, batch) does not feed the model the inputs, or feeds it the
+    labels: a noise, a time, a class that a generator is asked for."""
+    if subject.labelled is not None or not takes_model(subject.loss):
+        return
+    inputs, labels = labelled_in(subject.batch, None)
+    fed = [t for call in subject.calls() for t in tensors((call.args, call.kwargs))]
+    if not any(_same(t, x) for x in tensors(inputs) for t in fed):
+        raise NotProbed(f"the model is not called with the batch's inputs themselves; {TELL}")
+    if any(_same(t, labels) for t in fed):
+        raise NotProbed(f"the model is called with what looks like labels; {TELL}")
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """The same numbers, in whatever shape."""
+    if a.numel() != b.numel() or a.dtype != b.dtype or not a.numel():
+        return False
+    return bool(torch.equal(a.detach().reshape(-1), b.detach().reshape(-1).to(a.device)))
 
 
 def _are_numbers(labels: Tensor) -> bool:

@@ -17,6 +17,9 @@ right ones; 1: it knows nothing of them. On held-out batches that is what it has
 batches also what it has memorised. Labels that only an order or a rule of many parts connects with
 the inputs (parity, jigsaws) no simple probe can tell; a model that learns them shows it here.
 
+A loss of (model, batch) may do anything with its batch: there the inputs must be what the model is
+called with, and the labels must not be (the class a generator is asked for is no label).
+
 Copies: equal bit by bit, or nearer than a tenth of the usual distance to the nearest sample.
 
 ## Facts
@@ -68,7 +71,7 @@ from torch import Tensor
 from unstuck.experiment import Bars, NotProbed, Result, probe
 from unstuck.lab.batch import moved, size
 from unstuck.lab.foretelling import foretold
-from unstuck.lab.labelled import Labels, as_columns, labelled_in, shuffled
+from unstuck.lab.labelled import Labels, as_columns, check_are_labels, labelled_in, shuffled
 from unstuck.lab.neighbours import Features, by_chance, comparable, copied, copies, features, marks
 from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
@@ -100,11 +103,11 @@ class _Seen:
 
 @probe("labels/*/*", cheap=True)
 def labels(subject: Subject, *, seconds: float = math.inf) -> Result:
+    check_are_labels(subject)
     until = time.monotonic() + PATIENCE * min(seconds, USUAL)
     seen = _gone_through(subject, chain([subject.batch], subject.batches), ROWS, until)
     told = as_columns(torch.cat(seen.labels))
     name = f"labels/{subject.name}"
-    facts: dict[str, Scalar] = {}
     said: list[str] = []
     copies_of = _copies(seen)
     numbers = _duplicates(copies_of, told)
