@@ -4,10 +4,15 @@
 Where the skips are not there at use, or carry the answer only in training, nothing is left.
 
 ## How it is detected
-Facts of the probe `path-reliance`, errors over the error of the intact model. *warning*: with the
-skips zeroed the error grows more than `DESTROYED` times, and another sample's bottleneck costs less
-than `UNUSED` of what zeroed skips cost. *error*: with only what is known at use the error grows
-more than `LEAKS` times, because the skips held features of the answer in training.
+Facts of the probe `path-reliance`, which finds the skips around a lower resolution by itself, or is
+told of a path; errors over the error of the intact model. *warning*: with the skips zeroed the
+error grows more than `DESTROYED` times, and another sample's bottleneck costs less than `UNUSED` of
+what zeroed skips cost. *error*: with only what is known at use the error grows more than `LEAKS`
+times, because the skips held features of the answer in training.
+
+*info* for a model whose answer lies near its input (the probe `echo` found it nearer than `NEAR` of
+the answer's standard deviation, or apart by noise alone): a denoiser has good reason to hand the
+picture past its bottleneck. Not for an autoencoder, whose code is what is wanted of it.
 
 ## Example
 >>> from unstuck import Run
@@ -30,6 +35,16 @@ a little larger at use:
 >>> skip_reliance(run(**{"reliance/cross/leak": 1.5}))
 []
 
+A denoiser, whose skips are the natural way:
+
+>>> near = {"echo/cross/asked": 0.9, "echo/cross/identity": 0.8}
+>>> [finding.severity for finding in skip_reliance(run(9.0, 1.0, **near))]
+['info']
+>>> [f.severity for f in skip_reliance(run(9.0, 1.0, **{"echo/cross/asked": 1.4}))]
+['warning']
+>>> [f.severity for f in skip_reliance(run(9.0, 1.0, **{"echo/cross/asked": 0.0}))]
+['warning']
+
 ## What to try
 `drop-skips-at-random`, `use-source-skips`
 
@@ -48,6 +63,7 @@ from unstuck.signals.names import shown
 # All three: U-nets on digits and on MRI contrasts, LOG.md.
 DESTROYED = 2.2  # times the error; where the bottleneck is unused, skips gave 2.7 to 51, or 1.8
 UNUSED = 0.005  # of the skips' cost; bottlenecks that are used gave 0.014 and more, others 0.002
+NEAR = 1.0  # of the answer's deviation: a copy of the input is nearer than the mean answer
 LEAKS = 2.0  # times the error; skips of the answer gave 3.7 to 24, those of the input 1
 
 
@@ -82,7 +98,13 @@ def skip_reliance(run: Run) -> Iterator[Finding]:
                     Evidence.of_fact(run, skips, ">", DESTROYED),
                     Evidence.of_fact(run, bottleneck, "<", unused),
                 ),
+                severity="info" if _answer_is_near(run, path.split(":")[0]) else "warning",
             )
+
+
+def _answer_is_near(run: Run, model: str) -> bool:
+    noisy = f"echo/{model}/noise" in run.facts
+    return noisy or 0 < _number(run, f"echo/{model}/asked") < NEAR
 
 
 def _number(run: Run, name: str) -> float:

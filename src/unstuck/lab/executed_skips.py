@@ -58,9 +58,9 @@ def skips(graph: Graph) -> list[Skip]:
             around = any(ways.around(a, b, join.places) for b in others)
             if around or any(ways.past(a, b) for b in others):
                 origin = ways.origin(a)
-                born = graph.nodes[origin].module or graph.nodes[a].module
                 raw = graph.nodes[origin].kind == "root"
-                found.append(Skip(join, place, "input" if raw else born, around, raw))
+                born = "input" if raw else ways.named(origin)
+                found.append(Skip(join, place, born, around, raw))
     return found
 
 
@@ -132,6 +132,12 @@ class Ways:
             if self.nodes[number].kind != "same" or len(self.nodes[number].carriers) != 1:
                 return number
         return self.line(node)[-1]
+
+    def named(self, node: int) -> str:
+        """The module it comes from; what the model does itself is counted to the layer before."""
+        while not self.nodes[node].module and len(self.nodes[node].carriers) == 1:
+            node = self.nodes[node].carriers[0]
+        return self.nodes[node].module
 
     def past(self, a: int, b: int) -> bool:
         """Whether b comes from a form of a by a layer and something nonlinear or that mixes.

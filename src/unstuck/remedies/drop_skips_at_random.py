@@ -19,6 +19,6 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 
 
-@remedy("SKP001", safety="advice")
+@remedy("SKP001", "SKP004", safety="advice")
 def drop_skips_at_random(run: Run, finding: Finding) -> Iterator[Treatment]:
     yield from ()
