@@ -70,8 +70,8 @@ def identity_shortcut(run: Run) -> Iterator[Finding]:
             "SKP002",
             where=model,
             message=(
-                f"{shown(model, 24)}: the output moves {identity:.2g} of the way asked for from the "
-                f"input after {max(steps, 0)} updates"
+                f"{shown(model, 24)}: the output moves {identity:.2g} of the way asked for from "
+                f"the input after {max(steps, 0)} updates"
             ),
             evidence=(
                 all_along(run, f"echo/{model}/identity", "<", COPY),

@@ -1,4 +1,4 @@
-"""raise-weight-of-changes: let the places and samples count in which the answer differs from the input.
+"""raise-weight-of-changes: let those places count in which the answer differs from the input.
 
 ## What it changes
 Samples whose answer equals the input are drawn less often, or the loss is averaged over the places
