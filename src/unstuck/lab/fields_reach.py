@@ -19,7 +19,7 @@ from unstuck.lab.untouched import untouched
 LOOKS = 3  # random inputs at a time; one on a canvas that was enlarged, or of a slow model
 NOISE = 1e-6  # of the largest gradient: what single precision may leave outside of the field
 WIDEST = 512  # cells along a side that a canvas is enlarged to
-PATIENCE = 10.0  # seconds for larger canvases, however much time there is
+PATIENCE = 6.0  # seconds for larger canvases, however much time there is
 Box = tuple[tuple[int, int], ...]
 
 
@@ -85,18 +85,23 @@ def field_of(view: View, model: nn.Module, *, seconds: float = float("inf")) -> 
     Where the model takes no other canvas, or time is up, it is the part on the largest one seen.
     """
     began = time.monotonic()
+    most = min(seconds, PATIENCE)
     canvas = view.canvas
     with torch.no_grad():
         view.even(view.x[:1])
-    slow = 40 * (time.monotonic() - began) > min(seconds, PATIENCE)
+    slow = 40 * (time.monotonic() - began) > most
+    started, before = time.monotonic(), 0.0
     found = _on(view, model, canvas, 1 if slow else LOOKS)
     while not all(found.bounded) and found.place:
-        took = time.monotonic() - began
+        now = time.monotonic()
+        took = now - started
+        growth = max(4.0, 1.5 * took / before) if before else 4.0  # attention grows faster
         wider = tuple(
             side if whole else 2 * side for side, whole in zip(canvas, found.bounded, strict=True)
         )
-        if max(wider) > WIDEST or 5 * took > min(seconds, PATIENCE):
+        if max(wider) > WIDEST or now - began + growth * took > most:
             break
+        started, before = now, took
         try:
             found = _on(view, model, wider, 1)
         except CANNOT:
@@ -138,9 +143,10 @@ def _looks(
             yield view.random(count, canvas, 0.01, 0.02), chance
             yield view.random(count, canvas, 0.5, 1.0), chance
         size = float(view.x.abs().max()) or 1.0
-        yield view.random(count, canvas, -size, size), chance
-        full = view.random(count, canvas, 0.0, size)
-        yield full * (view.random(count, canvas, 0.0, 1.0)[:, :1].real < 0.2), chance  # few cells
+        yield view.random(4 * count, canvas, -size, size), chance
+        full = view.random(4 * count, canvas, 0.0, size)
+        few = view.random(4 * count, canvas, 0.0, 1.0)[:, :1].real < 0.2
+        yield full * few, chance
 
 
 def _even_influence(view: View, x: Tensor, chance: float) -> Tensor:
