@@ -57,7 +57,7 @@ def pair_in(batch: Any) -> tuple[Tensor, Tensor]:
 
 def _fits(picture: Tensor, other: Tensor) -> bool:
     """A picture of the same samples and size, or a whole number of times as large; or a map."""
-    if other.ndim not in (3, 4) or len(other) != len(picture) or other.is_complex():
+    if other.ndim not in (3, 4) or len(other) != len(picture):
         return False
     a, b = picture.shape[-2:], other.shape[-2:]
     if min(b) < SMALLEST:

@@ -92,10 +92,11 @@ def _line(x: Floats, y: Floats) -> tuple[float, float]:
 
     From coarse cells, which blur leaves alone.
     """
+    spread = max(float(x.std()), NOTHING)
     x, y = _coarse(x), _coarse(y)
     centred = x - x.mean()
     gain = float((centred * (y - y.mean())).sum() / max(float((centred**2).sum()), NOTHING))
-    return gain, float(y.mean() - x.mean()) / max(float(x.std()), NOTHING)
+    return gain, float(y.mean() - x.mean()) / spread
 
 
 def _coarse(pictures: Floats) -> Floats:
