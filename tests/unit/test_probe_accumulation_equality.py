@@ -161,6 +161,21 @@ def test_what_in_a_model_makes_accumulation_differ(loss, middle, cause) -> None:
     assert (facts["gap"] < 1e-4) == (cause == "none")
 
 
+def test_a_state_that_each_pass_changes_is_no_coupling_of_samples() -> None:
+    class Running(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("size", torch.ones(()))
+
+        def forward(self, x):
+            self.size.mul_(0.5)
+            return x * self.size
+
+    assert (
+        facts_of(Subject(network(Running()), data(), LOSS))["cause"] == "state that passes change"
+    )
+
+
 def test_averaging_what_is_not_equally_many_is_named_and_summing_is_right() -> None:
     def by_len(model, optimizer):
         def accumulate(model, micro_batches):
@@ -198,6 +213,20 @@ def test_one_sample_needs_further_batches() -> None:
     with pytest.raises(NotProbed, match="batches="):
         performed(accumulation_equality, Subject(model, one[0], LOSS))
     assert facts_of(Subject(model, one[0], LOSS, batches=one))["cause"] == "none"
+
+
+def test_time_first_is_asked_about_and_not_cut() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.out = nn.GRU(4, 8), nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.out(self.read(x)[0][-1])
+
+    batch = torch.randn(10, 32, 4), torch.randint(5, (32,))
+    with pytest.raises(NotProbed, match="samples first"):
+        performed(accumulation_equality, Subject(Reader(), batch, LOSS))
 
 
 def test_tokens_terms_half_precision_and_a_dictionary() -> None:

@@ -214,6 +214,37 @@ def test_one_sample_a_cut_graph_and_a_broken_loss_have_a_reason() -> None:
         performed(noise_scale, Subject(model, (x * math.inf, y), F.cross_entropy))
 
 
+def test_parts_that_fail_or_are_not_finite_leave_whole_batches() -> None:
+    torch.manual_seed(0)
+    neighbours, model = torch.rand(16, 16), nn.Linear(4, 2)
+    data = [(torch.randn(16, 4), torch.randint(2, (16,))) for _ in range(8)]
+
+    def on_a_graph(model, batch):
+        return F.cross_entropy(neighbours @ model(batch[0]), batch[1])
+
+    def standardised(model, batch):
+        out = model(batch[0])
+        return F.cross_entropy((out - out.mean(0)) / out.std(0), batch[1])
+
+    for loss, why in ((on_a_graph, "fails"), (standardised, "no finite gradient")):
+        result = performed(noise_scale, Subject(model, data[0], loss, batches=data))
+        assert any("Whole batches" in line and why in line for line in result.said)
+
+
+def test_time_first_is_asked_about_and_not_cut() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.out = nn.GRU(4, 8), nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.out(self.read(x)[0][-1])
+
+    batch = torch.randn(10, 32, 4), torch.randint(5, (32,))
+    with pytest.raises(NotProbed, match="samples first"):
+        performed(noise_scale, Subject(Reader(), batch, F.cross_entropy))
+
+
 def test_samples_that_agree_have_no_noise() -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 4).expand(32, 4)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+COUPLED = "coupled samples"
 RIDGE = 1e-10
 NUMBERS = 8  # for each micro-batch; of fewer numbers everything is some combination
 HALVINGS = 50
@@ -38,10 +39,10 @@ def rule(whole: Tensor, parts: Tensor, tolerance: float) -> tuple[str, Tensor]:
         return "sum over samples", ones
     weights = _combination(whole, parts)
     if weights is None or not bool((weights > 0).all()):
-        return "coupled samples", mean
+        return COUPLED, mean
     if near(whole, weights @ parts, tolerance):
         return "unequal micro-batches", weights
-    return "coupled samples", mean
+    return COUPLED, mean
 
 
 def matched(target: Tensor, parts: Tensor, expected: Tensor, tolerance: float) -> Told:

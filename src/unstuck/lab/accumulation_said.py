@@ -51,6 +51,10 @@ def _meaning(facts: Mapping[str, Scalar]) -> dict[str, str]:
         "coupled samples": (
             "the loss compares samples of a batch, and a micro-batch has fewer to compare"
         ),
+        "state that passes change": (
+            "each pass changes a state of the model, as spectral normalisation does; there are "
+            "more passes"
+        ),
         "batch-dependent normalisation": (
             "batch normalisation sees one micro-batch at a time; with its layers frozen both are "
             "equal"

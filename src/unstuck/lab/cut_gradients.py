@@ -1,5 +1,6 @@
 """What a model and its loss make of a batch that is cut into micro-batches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unstuck.experiment import NotProbed
-from unstuck.lab.accumulated import gap, rule
+from unstuck.lab.accumulated import COUPLED, gap, rule
 from unstuck.lab.flat_gradient import Flat
 from unstuck.lab.micro_batches import CANNOT, batch_norms, freeze
 from unstuck.lab.subject import Subject
@@ -17,6 +18,8 @@ DRAWS = 8  # of random numbers, where the loss has some of its own
 EQUAL = 0.01  # of the gradient: rounding in single precision stays a thousand times below
 EQUAL_HALF = 0.05  # the same in half precision
 NORMALISATION = "batch-dependent normalisation"
+CHANGING = "state that passes change"
+Gradients = Callable[[Subject, Flat, list[Any], int], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +36,52 @@ class OfModel:
 
 def of_model(subject: Subject, flat: Flat, batch: Any, parts: list[Any], seed: int) -> OfModel:
     half = any(p.dtype in (torch.float16, torch.bfloat16) for p in flat.parameters)
-    whole, pieces = _gradients(subject, flat, batch, parts, seed)
-    quiet = gap(flat.gradient(subject, batch, seed=seed + 1), whole)
+    pieces = _in_turn(subject, flat, parts, seed)
+    quiet = gap(*(alone(subject, flat, batch, s) for s in (seed + 1, seed)))
     tolerance = EQUAL_HALF if half else EQUAL
     count = DRAWS if quiet > tolerance else 1
 
-    def ruled() -> tuple[str, Tensor, float]:
-        draws = [_gradients(subject, flat, batch, parts, seed + i) for i in range(count)]
-        mean, each = (torch.stack(one).mean(0) for one in zip(*draws, strict=True))
+    def ruled(gradients: Gradients) -> tuple[str, Tensor, float]:
+        seeds = range(seed, seed + count)
+        mean = torch.stack([alone(subject, flat, batch, s) for s in seeds]).mean(0)
+        each = torch.stack([gradients(subject, flat, parts, s) for s in seeds]).mean(0)
         cause, weights = rule(mean, each, max(tolerance, 2 * quiet / count**0.5))
         return cause, weights, gap(weights @ each, mean)
 
-    cause, weights, norm_gap = ruled()
+    cause, weights, norm_gap = ruled(_in_turn)
     norms = batch_norms(subject.model)
     if norms and cause:
         with untouched((subject.model, *subject.others), subject.optimizer):
             freeze(norms.values())
-            cause, weights, _ = ruled()
+            cause, weights, _ = ruled(_in_turn)
         cause = cause or NORMALISATION
+    if cause == COUPLED and not ruled(_from_one_state)[0]:
+        cause = CHANGING
     return OfModel(pieces, cause, weights, norm_gap if norms else None, quiet, tolerance)
 
 
-def _gradients(
-    subject: Subject, flat: Flat, batch: Any, parts: list[Any], seed: int
-) -> tuple[Tensor, Tensor]:
-    """Of the batch, and (k, p) of its micro-batches one after the other, as training would."""
+def alone(subject: Subject, flat: Flat, batch: Any, seed: int) -> Tensor:
+    """The gradient of one batch; the model's own state is put back."""
     with untouched((subject.model, *subject.others), subject.optimizer):
-        whole = flat.gradient(subject, batch, seed=seed)
+        return flat.gradient(subject, batch, seed=seed)
+
+
+def _in_turn(subject: Subject, flat: Flat, parts: list[Any], seed: int) -> Tensor:
+    """(k, p) gradients of the micro-batches one after the other, as training would."""
     with untouched((subject.model, *subject.others), subject.optimizer):
         torch.manual_seed(seed)
         try:
-            return whole, torch.stack([flat.gradient(subject, part) for part in parts])
+            return torch.stack([flat.gradient(subject, part) for part in parts])
         except CANNOT as error:
             raise NotProbed(
                 f"a part of the batch fails, so it cannot be accumulated: {type(error).__name__}: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
+
+
+def _from_one_state(subject: Subject, flat: Flat, parts: list[Any], seed: int) -> Tensor:
+    """The same, each beginning with the model as it was before all of them."""
+    seeds = range(seed * len(parts), (seed + 1) * len(parts))  # no two draw the same
+    return torch.stack(
+        [alone(subject, flat, part, s) for part, s in zip(parts, seeds, strict=True)]
+    )

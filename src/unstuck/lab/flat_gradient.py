@@ -97,13 +97,17 @@ class Flat:
         if seed is not None:
             torch.manual_seed(seed)
         clear(subject.model)
-        for parameter in self.parameters:  # no step within the backward pass
-            (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).clear()
         loss = subject.value(batch)
         if not loss.requires_grad:
             raise NotProbed("the loss has no gradient: its graph was cut between model and loss")
         loss.backward()
         return self.left()
+
+
+def let_gradients_be(model: nn.Module) -> None:
+    """No step is made within the backward pass, as some make it to save memory."""
+    for parameter in model.parameters():
+        (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).clear()
 
 
 def clear(*modules: nn.Module) -> None:

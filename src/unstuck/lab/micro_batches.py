@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unstuck.experiment import NotProbed
 from unstuck.lab import batch as batches_of
 from unstuck.lab.subject import Subject
 
@@ -63,6 +64,21 @@ def others(subject: Subject) -> Iterator[Any]:
         batch = batches_of.moved(one, subject.device)
         if not same(batch, subject.batch):
             yield batch
+
+
+def samples_first(batch: Any) -> None:
+    """NotProbed where another dimension than the first seems to count the samples.
+
+    So it is with time first: the inputs (time, sample, ...) and all that goes with them (sample,).
+    """
+    first, *rest = [tensor for tensor in batches_of.tensors(batch) if tensor.ndim]
+    lengths = {len(tensor) for tensor in rest}
+    if lengths and len(first) not in lengths and lengths & set(first.shape[1:]):
+        other = next(n for n in first.shape[1:] if n in lengths)
+        raise NotProbed(
+            f"is a sample one of {len(first)} or of {other}? The tensors of the batch do not agree "
+            "in their first dimension: give a batch with the samples first"
+        )
 
 
 def cut(batch: Any, size: int) -> list[Any]:

@@ -10,8 +10,9 @@ micro-batch only.
 The gradient of the whole batch, and that of each of its k micro-batches (`micro_batches`, else
 four), with dropout switched off. If the first is not the mean of the others, the probe looks for
 the reason: batch normalisation, if the difference goes away with the layers frozen; a loss that is
-a sum; micro-batches that count unequally, as where padding is left out of a mean; else the loss
-couples samples (contrastive losses, statistics of the batch in the loss).
+a sum; micro-batches that count unequally, as where padding is left out of a mean; a state that each
+pass changes (spectral normalisation), if it goes away with the state put back in between; else the
+loss couples samples (contrastive losses, statistics of the batch in the loss).
 
 With `accumulate`, the training's own code, the gradient with which it makes its step is taken, and
 found again as a combination of the micro-batches': all of them k times too large is *unscaled*, the
@@ -71,14 +72,15 @@ from unstuck.lab import batch as batches_of
 from unstuck.lab.accumulated import Told, gap, matched, near
 from unstuck.lab.accumulating import Step, by_the_book, step
 from unstuck.lab.accumulation_said import said
-from unstuck.lab.cut_gradients import OfModel, of_model
-from unstuck.lab.flat_gradient import Flat
+from unstuck.lab.cut_gradients import OfModel, alone, of_model
+from unstuck.lab.flat_gradient import Flat, let_gradients_be
 from unstuck.lab.micro_batches import (
     CANNOT,
     batch_norms,
     cut,
     into_training,
     others,
+    samples_first,
     silence,
 )
 from unstuck.lab.subject import Subject
@@ -97,7 +99,9 @@ ROWS = 12
 
 @probe(*(f"accumulation/*/{fact}" for fact in FACTS), cheap=True)
 def accumulation_equality(subject: Subject, *, seconds: float = math.inf) -> Result:
+    samples_first(subject.batch)
     into_training(subject.model)
+    let_gradients_be(subject.model)
     batch, parts = _cut(subject)
     flat = Flat.of(subject, MOST_NUMBERS)
     began = time.monotonic()
@@ -174,12 +178,12 @@ def _shortened(parts: list[Any], size: int) -> tuple[Any, list[Any]]:
 
 def _random(subject: Subject, flat: Flat, batch: Any) -> float:
     """By how much two gradients of one batch differ for dropout and the like."""
-    first = flat.gradient(subject, batch, seed=SEED)
+    first, second = (alone(subject, flat, batch, seed) for seed in (SEED, SEED + 1))
     if not bool(torch.isfinite(first).all()):
         raise NotProbed("the gradient is not finite: nothing can be compared with it")
     if not bool(first.any()):
         raise NotProbed("the gradient of the batch is zero: nothing would be accumulated")
-    return gap(flat.gradient(subject, batch, seed=SEED + 1), first)
+    return gap(second, first)
 
 
 def _accumulated(subject: Subject, flat: Flat, parts: list[Any]) -> Step:

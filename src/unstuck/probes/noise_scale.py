@@ -56,7 +56,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,10 @@ from torch import Tensor
 from unstuck.experiment import Bars, Curve, NotProbed, Result, probe
 from unstuck.lab import batch as batches_of
 from unstuck.lab.adaptive import divisors
-from unstuck.lab.flat_gradient import Flat
+from unstuck.lab.flat_gradient import Flat, let_gradients_be
 from unstuck.lab.gradient_noise import NoiseScale, noise_scale_of, products, spread
-from unstuck.lab.micro_batches import CANNOT, batch_norms, cut, into_training, others
+from unstuck.lab.micro_batches import CANNOT, batch_norms, cut, into_training, others, samples_first
+from unstuck.lab.noise_scale_said import advice, measured, span
 from unstuck.lab.subject import Subject
 from unstuck.records import Floats, Scalar
 
@@ -98,7 +99,9 @@ class _Look:
 
 @probe(*(f"noise_scale/*/{fact}" for fact in FACTS), cheap=True)
 def noise_scale(subject: Subject, *, seconds: float = math.inf) -> Result:
+    samples_first(subject.batch)
     into_training(subject.model)
+    let_gradients_be(subject.model)
     look = _looked(subject, time.monotonic() + min(seconds * 0.8, LONGEST))
     gram = products(look.vectors)
     if not np.isfinite(gram).all():
@@ -109,13 +112,13 @@ def noise_scale(subject: Subject, *, seconds: float = math.inf) -> Result:
     name, batch, used = f"noise_scale/{subject.name}", subject.samples, len(gram) * look.size
     facts: dict[str, Scalar] = {f"{name}/batch": batch, f"{name}/used": used}
     facts |= _facts(name, found)
-    said = [_first(found, used, len(gram)), *_advice(found, batch)]
+    said = [measured(found, used, len(gram)), *advice(found, batch)]
     adam = _adam(subject, look)
     if adam is not None:
         facts[f"{name}/adam_low"] = adam.low
         if math.isfinite(adam.samples):
             facts[f"{name}/adam"] = adam.samples
-        said.append(f"As {type(subject.optimizer).__name__} scales its steps it is {_span(adam)}.")
+        said.append(f"As {type(subject.optimizer).__name__} scales its steps it is {span(adam)}.")
     if len(look.repeated):
         share = _random_share(look, gram)
         facts[f"{name}/random"] = share
@@ -129,11 +132,11 @@ def noise_scale(subject: Subject, *, seconds: float = math.inf) -> Result:
 def _looked(subject: Subject, until: float) -> _Look:
     flat = Flat.of(subject, MOST_NUMBERS)
     further = others(subject)
-    second = next(further, None)
-    rest = chain([] if second is None else [second], further)
+    some = list(islice(further, 1))
+    rest = chain(some, further)
     count = batches_of.size(subject.batch)
     norms = batch_norms(subject.model)
-    parts = MOST_OF_ONE // (1 if second is None else 8)
+    parts = MOST_OF_ONE // (8 if some else 1)
     size = max(TOGETHER if norms else 1, math.ceil(count / parts))
     remarks = []
     if norms:
@@ -144,8 +147,7 @@ def _looked(subject: Subject, until: float) -> _Look:
     if why:
         size = count
         remarks.append(f"Whole batches were compared: {why}.")
-    batches = chain([subject.batch], rest)
-    return _gathered(flat, subject, size, batches, until, remarks)
+    return _gathered(flat, subject, size, chain([subject.batch], rest), until, remarks)
 
 
 def _uncut(flat: Flat, subject: Subject, size: int, mixed: bool) -> str:
@@ -154,11 +156,13 @@ def _uncut(flat: Flat, subject: Subject, size: int, mixed: bool) -> str:
     if len(parts) < 2:
         return ""
     used = batches_of.taken(subject.batch, slice(len(parts) * size))
-    whole = flat.gradient(subject, used, seed=0)
     try:
+        whole = flat.gradient(subject, used, seed=0)
         vectors = torch.stack([flat.gradient(subject, part, seed=0) for part in parts])
     except CANNOT as error:
         return f"a part of one fails ({type(error).__name__})"
+    if bool(whole.isfinite().all()) and not bool(vectors.isfinite().all()):
+        return "a part of one has no finite gradient"
     if mixed:
         return ""
     noise = float((vectors - vectors.mean(0)).square().sum()) / (len(parts) - 1) / len(parts)
@@ -187,7 +191,7 @@ def _gathered(
     if len(vectors) < FEWEST:
         raise NotProbed(
             f"noise is told from signal by {FEWEST} parts of the data and there are {len(vectors)} "
-            f"(samples in a part: {size}); give batches=... of the training data"
+            f"(samples in a part: {size}); give batches=... of the training data. {' '.join(remarks)}"
         )
     none = torch.zeros(0, len(vectors[0]))
     return _Look(
@@ -221,50 +225,6 @@ def _adam(subject: Subject, look: _Look) -> NoiseScale | None:
     return noise_scale_of(gram, look.size) if np.trace(gram) > 0 else None
 
 
-def _span(found: NoiseScale) -> str:
-    if not math.isfinite(found.samples):
-        return f"more than {found.low:.3g} samples"
-    if found.samples < 1:
-        return "less than one sample"
-    high = f"{found.high:.3g}" if math.isfinite(found.high) else "any number"
-    return f"{found.samples:.3g} samples (95% interval {found.low:.3g} to {high})"
-
-
-def _first(found: NoiseScale, used: int, parts: int) -> str:
-    if math.isfinite(found.samples):
-        return (
-            f"Signal and noise of the gradient are equal in a batch of {_span(found)}, measured "
-            f"on {used} samples in {parts} parts."
-        )
-    return (
-        f"In {used} samples the gradient cannot be told from its noise: the noise scale is "
-        f"{_span(found)}; more batches=... would tell more."
-    )
-
-
-def _advice(found: NoiseScale, batch: int) -> Iterator[str]:
-    """What a larger or a smaller batch would do, from 1 + B / b steps."""
-    most = found.samples if math.isfinite(found.samples) else found.low
-    saved = 1 - (1 + most / (2 * batch)) / (1 + most / batch)
-    more = (1 + 2 * most / batch) / (1 + most / batch) - 1
-    at_least = "" if math.isfinite(found.samples) else "at least "
-    if batch < found.low:
-        yield (
-            f"The batch of {batch} is below it: twice as many samples a step, at once or by "
-            f"accumulation, would save {at_least}{saved:.0%} of the steps (50% at best)."
-        )
-    elif batch > found.high:
-        yield (
-            f"The batch of {batch} is above it: half of it would need only {more:.0%} more steps, "
-            f"a larger one can save {1 - 1 / (1 + most / batch):.0%} of the steps at most."
-        )
-    else:
-        yield (
-            f"The batch of {batch} is about as large: twice of it would save {at_least}"
-            f"{saved:.0%} of the steps, half of it would need {more:.0%} more."
-        )
-
-
 def _by_group(look: _Look) -> Bars:
     """The same by groups of layers; where the signal is lost, the lower bound."""
     rows: dict[str, dict[str, float]] = {}
@@ -286,7 +246,7 @@ def _curve(found: NoiseScale, batch: int) -> Iterator[Curve]:
     middle = found.samples
     sizes = np.geomspace(min(batch, middle) / 16, max(batch, middle) * 16, 64)
     sizes = sizes[sizes >= 1]
-    span = (found.low, found.high) if math.isfinite(found.high) else None
+    interval = (found.low, found.high) if math.isfinite(found.high) else None
     yield Curve(
         "Steps for the same progress",
         sizes,
@@ -294,6 +254,6 @@ def _curve(found: NoiseScale, batch: int) -> Iterator[Curve]:
         "samples in a step",
         "times the fewest steps",
         log_x=True,
-        span=span,
+        span=interval,
         marks={"batch": float(batch), "noise scale": middle},
     )
