@@ -191,7 +191,8 @@ def _gathered(
     if len(vectors) < FEWEST:
         raise NotProbed(
             f"noise is told from signal by {FEWEST} parts of the data and there are {len(vectors)} "
-            f"(samples in a part: {size}); give batches=... of the training data. {' '.join(remarks)}"
+            f"(samples in a part: {size}); give batches=... of the training data. "
+            + " ".join(remarks)
         )
     none = torch.zeros(0, len(vectors[0]))
     return _Look(
