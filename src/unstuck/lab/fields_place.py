@@ -40,7 +40,9 @@ def need_of_place(
     `margin`: rows and columns at the border that are left out.
     """
     height, width = x.shape[2:]
-    rows, columns = (torch.arange(m, s - m) for m, s in zip(margin, (height, width), strict=True))
+    rows, columns = (
+        torch.arange(m, max(s - m, m)) for m, s in zip(margin, (height, width), strict=True)
+    )
     if len(x) < FEWEST or min(len(rows), len(columns)) < 2:
         return None
     drawn = torch.Generator().manual_seed(0)
@@ -67,6 +69,7 @@ def need_of_place(
         moving += float((given[other] - given[one].mean(0)).square().sum())
     if not 0 < total < float("inf"):
         return None
+    blind = min(blind, total)  # no regression is better than one that misleads
     gain = max(blind - min(plain, scaled), 0.0)
     of_input = max(1 - moving / even, 0.0) if even > 0 else 0.0
     return Need(gain / total, gain / blind if blind > 0 else 0.0, of_input)
