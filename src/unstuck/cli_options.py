@@ -32,9 +32,8 @@ class ScriptCommand(click.Command):
 
 def _takes(option: click.Option, rest: list[str]) -> bool:
     """Whether an option takes the next word; one that may do without takes numbers alone."""
-    if option.is_flag or option.flag_value is None or not rest:
-        return not option.is_flag
-    return rest[0][:1].isdigit()
+    may_do_without = bool(getattr(option, "_flag_needs_value", False))
+    return not option.is_flag and not (may_do_without and rest and not rest[0][:1].isdigit())
 
 
 def probe_option(command: Callable[..., Any]) -> Callable[..., Any]:

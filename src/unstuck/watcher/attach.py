@@ -284,6 +284,7 @@ class Watcher(Told):
         def compile(*args: Any, **options: Any) -> Any:  # noqa: A001 - it stands in for torch's
             self._modules.compiled = True
             self._listen(False)
+            self._probing.give_way()
             return original(*args, **options)
 
         return compile

@@ -83,6 +83,12 @@ class Probing:
             self._recorder.note({f"probed/{step}": self._why_not or "the run ended before"})
         self._steps = []
 
+    def give_way(self) -> None:
+        """A model is compiled: anything of ours would break its graph."""
+        self._why_not = "not probed: a compiled model would be compiled anew"
+        self._listening.stop()
+        self._tape.clear()
+
     def pause(self) -> None:
         """A backward pass begins: nothing of it belongs on the tape."""
         self._listening.pause()
@@ -107,13 +113,13 @@ class Probing:
         self._taken.pop(name, None)
         self._taken[name] = Taken(name, step, replay)
         size = sum(t.numel() * t.element_size() for t in replay.batch)
-        if step < self._steps[0] and size * EARLIER <= MOST_BYTES:
+        if self._steps and step < self._steps[0] and size * EARLIER <= MOST_BYTES:
             self._earlier = [*self._earlier, (name, replay)][-4 * EARLIER :]
 
     def before_step(self, optimizer: Optimizer) -> None:
         """The gradients are there and the step comes next: the moment to probe."""
         self._optimizers.add(id(optimizer))
-        if not self._steps or self._recorder.clock.step < self._steps[0]:
+        if not self.on or not self._steps or self._recorder.clock.step < self._steps[0]:
             return
         self._listening.stop()
         began = time.monotonic()
@@ -142,10 +148,8 @@ class Probing:
 
     def _attend(self, step: int) -> None:
         wanted = bool(self._steps) and step + 1 >= self._steps[0] - EARLIER
-        if wanted and not self._listening.on and self._modules.compiled:
-            self._why_not = "not probed: a compiled model would be compiled anew"
-        elif wanted and not self._listening.on and process_group() is not None:
-            self._why_not = "not probed: other ranks would wait for this one"
+        if self._modules.compiled:
+            self.give_way()
         elif wanted and not self._listening.on:
             self._why_not = self._listening.start()
         elif not wanted and self._listening.on:
@@ -156,6 +160,8 @@ class Probing:
         from unstuck.examine import chosen, examined  # reads every probe and detector
         from unstuck.watcher.probing_subject import subject_of
 
+        if process_group() is not None:
+            raise NotProbed("other ranks would wait for this one")
         trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
         reasons = [t.why_not for t in self._taken.values() if t.replay is None]
         for taken in reversed(list(self._taken.values())):

@@ -50,6 +50,7 @@ class Listening:
     def stop(self) -> None:
         for handle in self._handles:
             handle.remove()
+            hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)  # torch forgets to
         self._handles = []
         self._take_off()
 
