@@ -84,6 +84,7 @@ FEWEST = 24  # samples without which nothing is told
 PATIENCE = 0.4  # of the time: for going through the batches
 USUAL = 4.0  # s
 SHUFFLED = 4  # batches on which the model is asked
+UNPAIRED = 1e-5  # a loss that stays as equal does not ask which label is whose
 DIFFERENT = 0.1  # of the targets' spread
 
 Number = dict[str, Scalar]
@@ -226,7 +227,7 @@ def _ratios(subject: Subject) -> Number:
             if other is None or many < 2:
                 continue
             right, wrong = right + _loss(subject, batch), wrong + _loss(subject, other)
-        if right > 0 and math.isfinite(wrong / right):
+        if right > 0 and math.isfinite(wrong / right) and abs(wrong / right - 1) > UNPAIRED:
             found[what] = wrong / right
     return found
 
