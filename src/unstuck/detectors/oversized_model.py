@@ -50,9 +50,9 @@ import math
 from collections.abc import Iterator
 
 from unstuck.detector import detector
-from unstuck.records import Evidence, Finding, Run
+from unstuck.records import Finding, Run
 from unstuck.signals.names import shown
-from unstuck.signals.probed import number, told_of
+from unstuck.signals.probed import from_start, number, told_of
 
 # All three: wide networks on few noisy samples, and sound ones on digits (LOG.md).
 BY_HEART = 0.3  # of the loss on held-out samples; what was learned by heart came below 0.01
@@ -88,8 +88,8 @@ def oversized_model(run: Run) -> Iterator[Finding]:
                 f"{smaller:.3g}"
             ),
             evidence=(
-                Evidence.of_fact(run, f"capacity/{model}/unseen", ">", LOST * chance),
-                Evidence.of_fact(run, f"capacity/{model}/train", "<", BY_HEART * unseen),
-                Evidence.of_fact(run, f"capacity/{model}/smaller_unseen", "<", GAINS * chance),
+                from_start(run, f"capacity/{model}/unseen", ">", LOST * chance),
+                from_start(run, f"capacity/{model}/train", "<", BY_HEART * unseen),
+                from_start(run, f"capacity/{model}/smaller_unseen", "<", GAINS * chance),
             ),
         )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from unstuck.records import Evidence, Run
 from unstuck.signals.games import lone_losses
 from unstuck.signals.levels import end_level
-from unstuck.signals.probed import number, told_of
+from unstuck.signals.probed import from_start, number, told_of
 
 # 6 models x 2 optimizers x 10 or 11 rates, 400 steps each, probed at step 0 and 200 (LOG.md).
-ABOVE = 1.5  # times the highest at the start; runs that learned up to 0.67, all from 1.8 did not
+ABOVE = 1.5  # times the highest at the start; runs that learned up to 0.9, none did from 1.5 up
 FAR_ABOVE = 10.0  # times the highest later on, where runs that learned had up to 4.7
-BELOW = 150.0  # times below the lowest; runs that crept 170 and more, ones that learned up to 58
+BELOW = 150.0  # times below the lowest; runs that crept 170 and more, ones that halved it up to 78
 FRESH = 10  # steps made by an optimizer that is at its start
 NO_BETTER = 0.9  # of the first loss; runs at rates too high ended at 0.93 and more
 
@@ -34,10 +34,12 @@ def too_high(run: Run) -> Iterator[Placed]:
     better = _loss_is_better(run)
     for model, of in told_of(run, "rate").items():
         now, high = number(of, "now", 0.0), number(of, "high", math.nan)
-        limit = ABOVE if number(of, "steps", math.inf) <= FRESH else FAR_ABOVE
+        fresh = number(of, "steps", math.inf) <= FRESH
+        limit = ABOVE if fresh else FAR_ABOVE
         if better or not now > limit * high > 0:
             continue
-        evidence = Evidence.of_fact(run, f"rate/{model}/now", ">", limit * high)
+        claim = from_start if fresh else Evidence.of_fact
+        evidence = claim(run, f"rate/{model}/now", ">", limit * high)
         yield Placed(model, now, high, now / high, evidence, better is False)
 
 
@@ -51,7 +53,7 @@ def too_low(run: Run) -> Iterator[Placed]:
         fresh = number(of, "steps", math.inf) <= FRESH
         if better or not fresh or not 0 < planned * BELOW < low:
             continue
-        evidence = Evidence.of_fact(run, f"rate/{model}/now", "<", low / BELOW)
+        evidence = from_start(run, f"rate/{model}/now", "<", low / BELOW)
         yield Placed(model, now, low, low / planned, evidence, better is False)
 
 
