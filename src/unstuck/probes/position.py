@@ -34,7 +34,7 @@ place by place. Both are fitted on half of the samples and judged on the other h
 >>> net = nn.Conv2d(1, 1, 3, padding=1)
 >>> found = position(Subject(net, (x, ramp), nn.functional.mse_loss))
 >>> found.facts["position/model/kind"], round(found.facts["position/model/needed"], 1)
-('near the border', 0.9)
+('near the border', 1.0)
 
 ## References
 - Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution,
