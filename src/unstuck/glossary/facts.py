@@ -108,7 +108,7 @@ ENTRIES = (
         "noise_scale/*/samples",
         "samples",
         "gradient noise scale: the batch in which signal and noise of the gradient are equal; "
-        "absent where only a bound is known: noise_scale/<model>/samples",
+        "unknown where only a bound is known: noise_scale/<model>/samples",
         "probe noise-scale",
     ),
     Entry(
@@ -120,7 +120,7 @@ ENTRIES = (
     Entry(
         "noise_scale/*/high",
         "samples",
-        "upper end of the noise scale's 95 % interval; absent where there is none",
+        "upper end of the noise scale's 95 % interval; unknown where there is none",
         "probe noise-scale",
     ),
     Entry("noise_scale/*/batch", "samples", "samples in the batch in use", "probe noise-scale"),

@@ -21,8 +21,8 @@ the signal cannot be told from zero there is only a lower bound.
   gradient divided by the fourth root of its second moment. They must have made a step.
 
 ## Facts
-- `noise_scale/<model>/samples`: B, in samples; absent where only a bound is known
-- `noise_scale/<model>/low`, `.../high`: its 95 % interval; without `high` there is no upper bound
+- `noise_scale/<model>/samples`: B, in samples; `unknown` where only a bound is known
+- `noise_scale/<model>/low`, `.../high`: its 95 % interval; `high` is `unknown` without an upper end
 - `noise_scale/<model>/batch`: samples in the subject's batch
 - `noise_scale/<model>/used`: samples that were looked at
 - `noise_scale/<model>/adam`, `.../adam_low`: the same as the adaptive optimizer sees it
@@ -115,13 +115,10 @@ def noise_scale(subject: Subject, *, seconds: float = math.inf) -> Result:
     said = [measured(found, used, len(gram)), *advice(found, batch)]
     adam = _adam(subject, look)
     if adam is not None:
-        facts[f"{name}/adam_low"] = adam.low
-        if math.isfinite(adam.samples):
-            facts[f"{name}/adam"] = adam.samples
+        facts |= {f"{name}/adam": _known(adam.samples), f"{name}/adam_low": adam.low}
         said.append(f"As {type(subject.optimizer).__name__} scales its steps it is {span(adam)}.")
-    if len(look.repeated):
-        share = _random_share(look, gram)
-        facts[f"{name}/random"] = share
+    share = facts[f"{name}/random"] = _random_share(look, gram)
+    if share:
         said.append(
             f"{share:.0%} of the noise are the random numbers of model and loss (dropout and the "
             "like), the rest is the choice of samples."
@@ -207,11 +204,17 @@ def _parts(batches: Iterable[Any], size: int) -> Iterator[Any]:
 
 def _facts(name: str, found: NoiseScale) -> dict[str, Scalar]:
     ends = {"samples": found.samples, "low": found.low, "high": found.high}
-    return {f"{name}/{end}": value for end, value in ends.items() if math.isfinite(value)}
+    return {f"{name}/{end}": _known(value) for end, value in ends.items()}
+
+
+def _known(value: float) -> Scalar:
+    return value if math.isfinite(value) else "unknown"
 
 
 def _random_share(look: _Look, gram: Floats) -> float:
     """Half the square distance of two draws over the spread of all."""
+    if not len(look.repeated):
+        return 0.0
     apart = look.repeated - look.vectors[: len(look.repeated)]
     own = float(apart.square().sum(1).mean()) / 2
     return min(1.0, own / max(spread(gram), 1e-300))
