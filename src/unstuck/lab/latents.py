@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.experiment import NotProbed
-from unstuck.lab.batch import tensors
+from unstuck.lab.batch import size, tensors
 from unstuck.lab.codes import as_rows
 from unstuck.lab.subject import Subject
 
@@ -38,7 +38,7 @@ def narrowest_module(subject: Subject) -> str | None:
     samples = subject.samples
 
     def note(name: str, output: Any) -> None:
-        rows = smallest(output)
+        rows = smallest(output, samples)
         if rows is not None and len(rows) == samples and rows[0].numel() > 1:
             width.setdefault(name, rows[0].numel())
 
@@ -64,10 +64,12 @@ def rows_of(subject: Subject, names: Mapping[str, int], batches: Iterable[Any]) 
         name: [[] for _ in range(n)] for name, n in names.items()
     }
     for number, batch in enumerate(batches):
-        called = dict.fromkeys(names, 0)
+        called, samples = dict.fromkeys(names, 0), size(batch)
 
-        def note(name: str, output: Any, called: dict[str, int] = called) -> None:
-            rows = smallest(output)
+        def note(
+            name: str, output: Any, called: dict[str, int] = called, samples: int = samples
+        ) -> None:
+            rows = smallest(output, samples)
             if rows is not None and called[name] < names[name]:
                 found[name][called[name]].append(as_rows(rows))
                 called[name] += 1
@@ -78,12 +80,15 @@ def rows_of(subject: Subject, names: Mapping[str, int], batches: Iterable[Any]) 
     return {name: [_joined(parts) for parts in kept if parts] for name, kept in found.items()}
 
 
-def smallest(output: Any) -> Tensor | None:
-    """Of a module's outputs, the batch of floats with the fewest numbers a sample."""
-    found = [
-        t
-        for t in tensors(output)
-        if t.ndim > 1 and len(t) and (t.is_floating_point() or t.is_complex())
+def smallest(output: Any, samples: int) -> Tensor | None:
+    """Of a module's outputs, the batch of floats with the fewest numbers a sample.
+
+    As many rows as the batch has samples, if there is such a one (a recurrent layer's last state
+    has the layers first), else at least two.
+    """
+    floats = [t for t in tensors(output) if t.is_floating_point() or t.is_complex()]
+    found = [t for t in floats if t.ndim > 1 and len(t) == samples] or [
+        t for t in floats if t.ndim > 1 and len(t) > 1
     ]
     return min(found, key=lambda t: t.numel()) if found else None
 
