@@ -1,5 +1,7 @@
 """Architectures by name, each with its skip connections counted by hand."""
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -215,6 +217,39 @@ class ByHand(nn.Module):
         return self.last(0.5 * x * (1 + torch.tanh(0.797 * (x + 0.0447 * x**3))))
 
 
+class Heads(nn.Module):
+    """A VAE's: mean and spread of one trunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.mean, self.spread = nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.trunk(x).relu()
+        mean = self.mean(h)
+        return mean + torch.randn_like(mean) * (self.spread(h) / 2).exp()
+
+
+class Recurrent(nn.Module):
+    """tanh(W x + U h), step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given, self.kept = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.zeros_like(x[:, 0])
+        for moment in range(x.shape[1]):
+            h = torch.tanh(self.given(x[:, moment]) + self.kept(h))
+        return h
+
+
+def scripted() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is on its way out, but still met
+        return torch.jit.script(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()))
+
+
 def pictures(make, *size: int):
     return lambda: (make(), (torch.randn(*(size or PICTURE)),))
 
@@ -259,6 +294,9 @@ ARCHITECTURES = {
     "NeRF": (pictures(Radiance, 64, 3), 1, 0),
     "DnCNN": (pictures(Noise), 1, 0),
     "functions written out": (pictures(ByHand, 4, 5, 8), 0, 0),
+    "VAE": (pictures(Heads, 4, 8), 0, 0),
+    "recurrence by hand": (pictures(Recurrent, 4, 5, 8), 0, 0),
+    "scripted": (pictures(scripted), 0, 0),
     "LSTM": (pictures(lambda: nn.LSTM(8, 16, 2, bidirectional=True), 4, 5, 8), 0, 0),
     "GRU": (pictures(lambda: nn.GRU(8, 16, 2), 4, 5, 8), 0, 0),
     "encoder layer": (

@@ -94,6 +94,8 @@ class _Recorder(TorchDispatchMode):
         handles: list[RemovableHandle] = []
         try:
             for module in self.model.modules():
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue  # takes no hooks: what it does is seen, but has no name
                 handles.append(module.register_forward_pre_hook(self.entered))
                 handles.append(module.register_forward_hook(self.left, always_call=True))
             yield

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-Kind = Literal["root", "same", "linear", "spatial", "attend", "bend"]
+Kind = Literal["root", "same", "part", "linear", "spatial", "attend", "bend"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -18,7 +18,7 @@ def _words(text: str) -> frozenset[str]:
 # one number of the input a number of the output, only scaled, moved, left out or averaged
 SAME = _words("""
     view reshape _unsafe_view _reshape_alias permute transpose t expand clone contiguous _to_copy
-    alias detach slice select split split_with_sizes chunk unbind squeeze unsqueeze narrow
+    alias detach slice split split_with_sizes chunk squeeze unsqueeze narrow
     constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
     replication_pad2d replication_pad3d _pad_circular upsample_nearest1d upsample_nearest2d
     upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d upsample_linear1d
@@ -57,6 +57,7 @@ RECURRENT = _words("""
 FOURIER = _words("""
     _fft_r2c _fft_c2c _fft_c2r stft istft
 """)
+PARTS = frozenset({"select", "unbind"})  # one moment of a sequence has nothing of another
 FACTORIES = _words("""
     zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones
     new_full new_empty new_empty_strided bernoulli multinomial normal poisson _fused_dropout
@@ -86,6 +87,8 @@ def kind_of(name: str, args: Sequence[Any], inside_rnn: bool, active: Sequence[b
         weight = next((a for a in args[1:] if isinstance(a, Tensor)), None)
         wide = weight is not None and any(k > 1 for k in weight.shape[2:])
         return "spatial" if wide else "linear"
+    if name in PARTS:
+        return "part"
     return "same" if name in SAME else "bend"
 
 

@@ -142,31 +142,34 @@ class Ways:
     def past(self, a: int, b: int) -> bool:
         """Whether b comes from a form of a by a layer and something nonlinear or that mixes.
 
-        Where a is a projection, b must come from nothing else: a condition that is projected anew
-        for every block is no skip.
+        Where a is a projection, b must come from nothing else (a condition that is projected anew
+        for every block is no skip), and by more than one layer (two heads of one trunk are none).
         """
         forms = self.line(a)
         of_b = self.ancestors(b)
         place = next((i for i, n in enumerate(forms) if n in of_b), None)
-        if place is None or not self._worked_on(b, forms[place]):
+        if place is None:
             return False
         projected = any(self.nodes[n].kind == "linear" for n in forms[:place])
+        if not self._worked_on(b, forms[place], layers=2 if projected else 1):
+            return False
         return not projected or self._only_from(b, forms[place])
 
-    def _worked_on(self, b: int, start: int) -> bool:
+    def _worked_on(self, b: int, start: int, layers: int) -> bool:
+        """Whether a way from `start` to b leads through so many layers; a wide kernel is two."""
         seen = set()
-        left = [(b, False, False)]
+        left = [(b, 0, False)]
         while left:
-            here = number, mixed, bent = left.pop()
-            if number == start and mixed and bent:
+            here = number, passed, bent = left.pop()
+            if number == start and passed >= layers and bent:
                 return True
             if here in seen or number <= start:
                 continue
             seen.add(here)
             node = self.nodes[number]
-            mixed |= node.kind in ("linear", "spatial", "attend")
+            passed = min(2, passed + {"linear": 1, "spatial": 2, "attend": 2}.get(node.kind, 0))
             bent |= node.kind in ("bend", "spatial", "attend")
-            left += [(parent, mixed, bent) for parent in node.carriers]
+            left += [(parent, passed, bent) for parent in node.carriers]
         return False
 
     def _only_from(self, b: int, start: int) -> bool:
