@@ -6,6 +6,7 @@ checkpoint. Where there are too many to try all, each option is set to the value
 with the others held, until nothing comes nearer; then pairs of options are tried.
 """
 
+import contextlib
 import itertools
 import math
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -113,20 +115,19 @@ class Search:
                   tuple(n // 2 for n in counts)]  # fmt: skip
         best = starts[0]
         for start in starts:
-            best = self._best(target, iter((best, self._descended(start, target))))
+            best = self._best(target, iter((best, self._descended(start, target, together=1))))
             if not self.distance(best, target) or self.spent:
-                break
-        return best
+                return best
+        return self._descended(best, target, together=2)
 
-    def _descended(self, at: tuple[int, ...], target: Shapes) -> tuple[int, ...]:
-        count = len(at)
-        for together in (1, 2):
-            moved = True
-            while moved and not self.spent:
-                moved = False
-                for options in itertools.combinations(range(count), together):
-                    found = self._best(target, itertools.chain([at], self.near(at, options)))
-                    moved, at = moved or found != at, found
+    def _descended(self, at: tuple[int, ...], target: Shapes, together: int) -> tuple[int, ...]:
+        """Nearer and nearer, so many options changed at a time."""
+        moved = True
+        while moved and not self.spent:
+            moved = False
+            for options in itertools.combinations(range(len(at)), together):
+                found = self._best(target, itertools.chain([at], self.near(at, options)))
+                moved, at = moved or found != at, found
                 if not self.distance(at, target):
                     return at
         return at
@@ -177,7 +178,7 @@ def recovered_shapes(target: Shapes, search: Search) -> Recovery:
 def shapes_of(family: Family, recipe: Recipe) -> Shapes | None:
     """Names and shapes of the weights of a recipe; None where its options do not go together."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _no_power_iterations():
             model = family.build(**recipe)
     except (ValueError, AssertionError, TypeError, IndexError, KeyError, ZeroDivisionError):
         return None
@@ -187,6 +188,21 @@ def shapes_of(family: Family, recipe: Recipe) -> Shapes | None:
         except RuntimeError:
             return None
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+@contextlib.contextmanager
+def _no_power_iterations() -> Iterator[None]:
+    """Spectral normalisation begins with 15 of them, at 50 times the cost of the shapes."""
+    norm = getattr(parametrizations, "_SpectralNorm", None)
+    kept = getattr(norm, "_power_method", None)
+    if norm is None or kept is None:
+        yield
+        return
+    norm._power_method = lambda *_: None
+    try:
+        yield
+    finally:
+        norm._power_method = kept
 
 
 def distance(one: Shapes, other: Shapes) -> float:

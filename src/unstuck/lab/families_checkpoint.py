@@ -5,7 +5,6 @@ with prefixes of wrappers ("module.", "_orig_mod.", "netG."). What comes from a 
 nothing is unpickled but tensors and plain containers, and no tensor's numbers are read.
 """
 
-import math
 import re
 import time
 import zipfile
@@ -34,6 +33,7 @@ MOST_HEADER = 2**28  # bytes of a checkpoint's names and shapes
 WRAPPERS = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
+SECONDS = 60.0  # for a search where nothing else is asked
 TRIED = 3  # parts of a checkpoint that are searched in full
 
 
@@ -51,7 +51,7 @@ class Part:
     share: float  # of the family's usual names that are there
 
 
-def recovered(state: Mapping[str, Any], family: Family, *, seconds: float = math.inf) -> Recovery:
+def recovered(state: Mapping[str, Any], family: Family, *, seconds: float = SECONDS) -> Recovery:
     """The options of a family that a checkpoint's weights were built with.
 
     `state`: a state dict, or a checkpoint that holds some. Where several parts fit (the weights
@@ -86,7 +86,7 @@ def _of_part(part: Part, search: Search) -> Recovery:
     return replace(found, part=part.where, beside=beside)
 
 
-def recovered_from_file(path: str | Path, family: Family, *, seconds: float = math.inf) -> Recovery:
+def recovered_from_file(path: str | Path, family: Family, *, seconds: float = SECONDS) -> Recovery:
     """The same for a file of torch.save or safetensors; UnreadableCheckpointError if it is none."""
     return recovered(shapes_in_file(Path(path)), family, seconds=seconds)
 
