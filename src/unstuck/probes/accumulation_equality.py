@@ -128,8 +128,7 @@ def accumulation_equality(subject: Subject, *, seconds: float = math.inf) -> Res
     if made.moved is not None and right.moved is not None and bool(right.moved.any()):
         facts["step_gap"] = gap(made.moved, right.moved)
         facts["step_ratio"] = _ratio(made.moved, right.moved)
-    if told.cause:
-        facts["worst"] = next(iter(gaps), "")
+    facts["worst"] = next(iter(gaps), "") if told.cause else ""
     if subject.accumulate is not None:
         facts |= {"told": True, "frozen": frozen}
     if model.norm_gap is not None:
