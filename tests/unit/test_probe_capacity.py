@@ -124,7 +124,7 @@ def test_columns_that_hardly_vary_are_not_blown_up():
 
 
 def test_what_cannot_be_compared_says_why():
-    data, held_out = line(60, 1.0)
+    data, _ = line(60, 1.0)
     with pytest.raises(NotProbed, match="give held_out batches"):
         facts_of(wide(), data, [])
     pictures = [(torch.rand(8, 6),) * 2]
