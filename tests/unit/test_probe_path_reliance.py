@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 import unstuck
 from unstuck import Subject
+from unstuck.cases.contrast.model import ContrastNet, zeros_like
+from unstuck.cases.contrast.recipe import Recipe
 from unstuck.experiment import NotProbed
 from unstuck.probes.path_reliance import path_reliance
 
@@ -211,3 +213,39 @@ def test_a_model_that_remembers_its_calls_is_run_from_the_same_state() -> None:
     found = unstuck.probe(model, (x, x), F.l1_loss, only=["path-reliance"]).facts
     bars = found["reliance/model/bottleneck"]
     assert 0.5 < bars < 2 and float(model.calls) == 1
+
+
+@pytest.mark.parametrize(("strategy", "same"), [("zero_skip", True), ("source_skip", True)])
+def test_paths_of_the_contrast_case_are_those_it_tells_itself(strategy: str, same: bool) -> None:
+    recipe = Recipe(cross_domain_strategy=strategy, same_domain_use_skip=same)
+    model = ContrastNet(recipe).eval()
+    a, b = torch.randn(4, 2, 16, 16), torch.randn(4, 2, 16, 16)
+    cross = strategy != "zero_skip"
+
+    def error(change, half: int = 0) -> dict[str, float]:
+        """Both terms, each skip changed and each bottleneck taken `half` a batch away."""
+        with torch.no_grad():
+            (za, sa), (zb, sb) = model.encoder(a), model.encoder(b)
+            sa, sb = [change(s) for s in sa], [change(s) for s in sb]
+            za2, zb2 = za.roll(half, 0), zb.roll(half, 0)
+            zeros = zeros_like(sa)
+            recon = F.l1_loss(model.decoder_a(za2, sa), a) + F.l1_loss(model.decoder_b(zb2, sb), b)
+            far = F.l1_loss(model.decoder_b(za2 if cross else za, sa if cross else zeros), b)
+            far += F.l1_loss(model.decoder_a(zb2 if cross else zb, sb if cross else zeros), a)
+            return {"recon": float(recon), "cross": float(far)}
+
+    def loss(model, batch):
+        out = model(*batch)
+        return {
+            "recon": F.l1_loss(out.a_from_a, batch[0]) + F.l1_loss(out.b_from_b, batch[1]),
+            "cross": F.l1_loss(out.b_from_a, batch[1]) + F.l1_loss(out.a_from_b, batch[0]),
+        }
+
+    found = path_reliance(Subject(model, (a, b), loss)).facts
+    intact, cut, swapped = error(lambda s: s), error(lambda s: 0 * s), error(lambda s: s, half=2)
+    for term in ("recon", "cross") if cross else ("recon",):
+        path = f"model:{term}" if cross else "model"
+        assert found[f"reliance/{path}/skips"] == pytest.approx(cut[term] / intact[term], rel=1e-4)
+        expected = swapped[term] / intact[term]
+        assert found[f"reliance/{path}/bottleneck"] == pytest.approx(expected, rel=1e-4)
+    assert found["skips/model"] == (8 if cross else 4)

@@ -112,7 +112,7 @@ class Ways:
                     if parent not in seen:
                         seen.add(parent)
                         left.append(parent)
-            if len(self._ancestors) > 256:
+            if len(self._ancestors) > 64:
                 self._ancestors.clear()
             self._ancestors[node] = frozenset(seen)
         return self._ancestors[node]
