@@ -283,3 +283,17 @@ def test_little_time_is_kept_to_and_said() -> None:
     x = torch.randn(32, 16)
     subject = Subject(mlp(16, 16), (x, x), F.mse_loss, batches=[(x, x)] * 7)
     assert "Cut short: 1 of 8" in collapse(subject, seconds=1e-9).said[-1]
+
+
+def test_a_judge_and_a_policy_are_no_generators() -> None:
+    """A network that is handed no outputs of the model says nothing of what it draws."""
+    policy, value = mlp(6, 2), mlp(6, 1)
+    batch = torch.randn(64, 6), torch.randn(64, 2)
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        states, actions = batch
+        return ((model(states) - actions).square().mean(1) * value(states)[:, 0].detach()).mean()
+
+    facts = collapse(Subject(policy, batch, loss)).facts
+    assert "collapse/model/nearest" not in facts
+    assert facts["collapse/model/varies"] > 0.5

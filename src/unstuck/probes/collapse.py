@@ -12,9 +12,10 @@ named like codes (encoder, latent, projector, ...), else the narrowest output on
 model's own output. Spread is the standard deviation over the samples at fixed position, over the
 root mean square. The same is measured once more with every layer begun anew, for what it was before
 training. With `modalities`: how often a partner is nearer than a stranger, and whether a linear
-probe tells the modalities' codes apart (cross-validated). Where the loss holds another network and
-the batch has samples of the output's shape that the model is not fed: the distance of outputs to
-the nearest other one, over the same of those samples, of different inputs only.
+probe tells the modalities' codes apart (cross-validated). Where another network of the loss is
+handed outputs of the model, and the batch has samples of their shape that the model is not fed: the
+distance of outputs to the nearest other one, over the same of those samples, of different inputs
+only.
 
 ## Facts
 - `collapse/<code>/batch_std`: standard deviation over samples (unit of the code), `/spread`: over
