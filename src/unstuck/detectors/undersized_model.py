@@ -7,15 +7,15 @@ What the model cannot express, no rate, no patience and no further data will tea
 The probe `overfit-one-batch` says that a handful of samples is not learned by heart without
 regularisation, at any of its rates; that nothing blocks the gradient or the output; and that the
 last third of its longest attempt took off less than `LEVEL` of what was left. Where `MUCH` of the
-way to the floor of the loss is left it is an *info*, since noisy answers to a few numbers cannot be
-learned by heart, and need not be. Where the probe `capacity` says that a plain network of two
+way to the floor of the loss, if that is known, is left, it is an *info*, since noisy answers to a
+few numbers cannot be learned by heart, and need not be. Where the probe `capacity` says that a plain network of two
 hidden layers brings the loss on samples that none has seen below the model's own divided by
 `BETTER`, it is a *warning*.
 
 ## Example
 >>> from unstuck import Run
->>> def run(left=0.4, fall=0.05, larger=None, **more):
-...     facts = {"share": left, "reached": left < 0.05, "falling": fall, "samples": 16, **more}
+>>> def run(left=0.4, fall=0.05, larger=None, floor=0.0, **more):
+...     facts = {"share": left, "floor": floor, "reached": left < 0.05, "falling": fall, "samples": 16, **more}
 ...     facts = {f"overfit/net/{name}": value for name, value in facts.items()}
 ...     if larger is not None:
 ...         facts |= {"capacity/net/larger_unseen": larger, "capacity/net/unseen": 1.2}
@@ -38,7 +38,7 @@ of a regression on noise, which a larger model does not do better:
 []
 >>> [f.severity for f in undersized_model(run(0.5, larger=0.8))]
 ['info']
->>> undersized_model(run(0.1, larger=0.8))
+>>> undersized_model(run(0.1, larger=0.8)) + undersized_model(run(floor="not known"))
 []
 
 ## What to try
@@ -93,7 +93,7 @@ def undersized_model(run: Run) -> Iterator[Finding]:
                     from_start(run, f"overfit/{model}/falling", "<", LEVEL),
                 ),
             )
-        elif left > MUCH:
+        elif left > MUCH and math.isfinite(number(of, "floor", math.nan)):
             yield Finding(
                 "CAP002",
                 where=model,
