@@ -8,14 +8,15 @@ The probe `overfit-one-batch` says that a handful of samples is not learned by h
 regularisation, at any of its rates; that nothing blocks the gradient or the output; and that the
 last third of its longest attempt took off less than `LEVEL` of what was left. Where `MUCH` of the
 way to the floor of the loss, if that is known, is left, it is an *info*, since noisy answers to a
-few numbers cannot be learned by heart, and need not be. Where the probe `capacity` says that a plain network of two
-hidden layers brings the loss on samples that none has seen below the model's own divided by
-`BETTER`, it is a *warning*.
+few numbers cannot be learned by heart, and need not be. Where the probe `capacity` says that a
+plain network of two hidden layers brings the loss on samples that none has seen below the model's
+own divided by `BETTER`, it is a *warning*.
 
 ## Example
 >>> from unstuck import Run
 >>> def run(left=0.4, fall=0.05, larger=None, floor=0.0, **more):
-...     facts = {"share": left, "floor": floor, "reached": left < 0.05, "falling": fall, "samples": 16, **more}
+...     facts = {"share": left, "floor": floor, "reached": left < 0.05, **more}
+...     facts |= {"falling": fall, "samples": 16}
 ...     facts = {f"overfit/net/{name}": value for name, value in facts.items()}
 ...     if larger is not None:
 ...         facts |= {"capacity/net/larger_unseen": larger, "capacity/net/unseen": 1.2}
