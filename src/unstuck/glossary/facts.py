@@ -1,6 +1,6 @@
 """What is known once."""
 
-from unstuck.glossary import context
+from unstuck.glossary import context, ways
 from unstuck.glossary.entry import Entry
 
 ENTRIES = (
@@ -18,6 +18,7 @@ ENTRIES = (
     Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
     *context.ENTRIES,
+    *ways.ENTRIES,
     Entry("horizon/*", "cells", "how far news can travel in one rollout: horizon/<model>", "watch"),
     Entry("canvas/*", "cells", "longer side of an automaton's canvas: canvas/<model>", "watch"),
     Entry(
@@ -33,25 +34,6 @@ ENTRIES = (
         "watch",
     ),
     Entry("broadcast/*/shapes", "", "shapes that were broadcast against each other", "watch"),
-    Entry(
-        "reliance/*/skips",
-        "1",
-        "error with the skips zeroed over the error intact: reliance/<path>/skips",
-        "probe path-reliance",
-    ),
-    Entry(
-        "reliance/*/bottleneck",
-        "1",
-        "error with another sample's bottleneck over the error intact: reliance/<path>/bottleneck",
-        "probe path-reliance",
-    ),
-    Entry(
-        "reliance/*/leak",
-        "1",
-        "error with only what is known at use over the error measured in training, where "
-        "training sees features of the answer: reliance/<path>/leak",
-        "probe path-reliance",
-    ),
     Entry(
         "rate/*/*",
         "1",
@@ -224,13 +206,6 @@ ENTRIES = (
         "probe registration",
     ),
     Entry(
-        "skips/*",
-        "1",
-        "skip connections in one call of a model: skips/<model>; skips/<model>/around: of those, "
-        "the ones around a lower resolution",
-        "probe path-reliance",
-    ),
-    Entry(
         "labels/*/*",
         "1",
         "whether labels can be told from inputs: linear, neighbour, accuracy, majority (shares of "
@@ -249,25 +224,6 @@ ENTRIES = (
         "are all), falling (share of the training loss that the last third took off)",
         "probe capacity",
     ),
-    Entry(
-        "echo/*/identity",
-        "1",
-        "distance of output and input over that of answer and input: echo/<model>/identity",
-        "probe echo",
-    ),
-    Entry(
-        "echo/*/asked",
-        "1",
-        "distance of answer and input over the answer's standard deviation: echo/<model>/asked",
-        "probe echo",
-    ),
-    Entry(
-        "echo/*/noise",
-        "1",
-        "share of fresh noise in the input that comes out again: echo/<model>/noise",
-        "probe echo",
-    ),
-    Entry("echo/*/steps", "1", "updates made before the probe: echo/<model>/steps", "probe echo"),
     Entry("exit/*", "", "how the script ended: exit/exception, exit/status", "watch"),
     Entry(
         "determinism/*/difference",
