@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from unstuck.experiment import Examination, Probe
     from unstuck.lab.subject import Subject
 
-MINUTE = 55.0  # seconds of probing in a preflight; the rest of the minute goes to loading torch
+MINUTE = 50.0  # seconds of probing in a preflight; the rest of the minute goes to loading torch
 TARGET_HELP = "module:function or file.py:function"
 
 
