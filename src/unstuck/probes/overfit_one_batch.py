@@ -28,7 +28,7 @@ the output's bounds, an output that lies at its bounds.
 - `overfit/<model>/first`, `/last`, `/floor`: the loss before, after, and at best
 - `overfit/<model>/share`: what is left of the way to the floor
 - `overfit/<model>/own_share`: the same with the user's optimizer and rate
-- `overfit/<model>/reached`: whether less than `NEAR` is left
+- `overfit/<model>/reached`: whether less than `NEAR` is left; not told where the time was too short
 - `overfit/<model>/steps`, `/samples`, `/rate`, `/optimizer`: of the attempt that did it or came
   farthest
 - `overfit/<model>/falling`: share of what was left that its last third took off
@@ -244,13 +244,14 @@ def _told(task: Task, tried: list[Attempt], *, cut: bool) -> Result:
         f"{name}/first": task.first,
         f"{name}/last": best.last,
         f"{name}/share": share,
-        f"{name}/reached": share < NEAR,
         f"{name}/steps": best.steps,
         f"{name}/samples": batches_of.size(task.batch),
         f"{name}/rate": best.rate,
         f"{name}/optimizer": best.optimizer,
-        f"{name}/falling": 1 - share / max(task.left(late), share, 1e-12),
     }
+    if share < NEAR or not cut:
+        facts[f"{name}/reached"] = share < NEAR
+        facts[f"{name}/falling"] = 1 - share / max(task.left(late), share, 1e-12)
     if task.floor.known:
         facts[f"{name}/floor"] = task.floor.value
     if task.subject.optimizer is not None:
