@@ -91,14 +91,15 @@ class View:
 
 
 @contextlib.contextmanager
-def viewed(subject: Subject, *, steps: int = 0) -> Iterator[View]:
+def viewed(subject: Subject, *, steps: int = 0, exact: bool = True) -> Iterator[View]:
     """The subject's model as a View, in evaluation mode; everything is put back afterwards.
 
-    `steps`: of a rollout, where the subject has one. NotProbed where the model is handed no
+    `steps`: of a rollout, where the subject has one. `exact`: in double precision, which is slow,
+    where the model can do that. NotProbed where the model is handed no
     picture, volume or sequence of numbers.
     """
     modules = (subject.model, *subject.others)
-    for double in (True, False):
+    for double in (True, False) if exact else (False,):
         with untouched(modules), torch.enable_grad(), subject.evaluating():
             view = _view(subject, steps, double)
             if view is not None:

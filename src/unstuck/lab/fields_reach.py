@@ -19,6 +19,8 @@ from unstuck.lab.untouched import untouched
 LOOKS = 3  # random inputs at a time; one on a canvas that was enlarged, or of a slow model
 NOISE = 1e-6  # of the largest gradient: what single precision may leave outside of the field
 WIDEST = 512  # cells along a side that a canvas is enlarged to
+SMALL, STRIDE = (32, 64), 16  # cells of a canvas to begin with; the longest stride that fits it
+PASSES = 100  # of one sample, for all of the looks
 PATIENCE = 6.0  # seconds for larger canvases, however much time there is
 Box = tuple[tuple[int, int], ...]
 
@@ -89,8 +91,10 @@ def field_of(view: View, model: nn.Module, *, seconds: float = float("inf")) -> 
     canvas = view.canvas
     with torch.no_grad():
         view.even(view.x[:1])
-    slow = 40 * (time.monotonic() - began) > most
+    slow = PASSES * (time.monotonic() - began) > most
     started, before = time.monotonic(), 0.0
+    if slow:
+        canvas = _smaller(view)
     found = _on(view, model, canvas, 1 if slow else LOOKS)
     while not all(found.bounded) and found.place:
         now = time.monotonic()
@@ -99,7 +103,8 @@ def field_of(view: View, model: nn.Module, *, seconds: float = float("inf")) -> 
         wider = tuple(
             side if whole else 2 * side for side, whole in zip(canvas, found.bounded, strict=True)
         )
-        if max(wider) > WIDEST or now - began + growth * took > most:
+        own = all(w <= side for w, side in zip(wider, view.canvas, strict=True))
+        if max(wider) > WIDEST or (not own and now - began + growth * took > most):
             break
         started, before = now, took
         try:
@@ -110,13 +115,27 @@ def field_of(view: View, model: nn.Module, *, seconds: float = float("inf")) -> 
     return found
 
 
+def _smaller(view: View) -> tuple[int, ...]:
+    """A canvas of fewer cells for a slow model, with the same cell of each stride in its middle."""
+    sides = [
+        next((s for s in SMALL if s < side and (side // 2 - s // 2) % STRIDE == 0), side)
+        for side in view.canvas
+    ]
+    try:
+        with torch.no_grad():
+            view.even(view.random(1, tuple(sides), 0.0, 1.0))
+    except CANNOT:
+        return view.canvas
+    return tuple(sides)
+
+
 def _on(view: View, model: nn.Module, canvas: tuple[int, ...], count: int) -> Field:
     seen = torch.zeros(canvas, dtype=torch.bool)
     place: tuple[int, ...] = ()
     for x, chance in _looks(view, model, canvas, count):
         with torch.no_grad():
             place = middle(view.even(x[:1], chance))
-        size = _even_influence(view, x, chance).cpu()
+        size = _even_influence(view, x[:count], chance).cpu()
         limit = 0.0 if view.exact else NOISE * float(size.max())
         seen |= (size > limit).any(0)
         if seen.all():

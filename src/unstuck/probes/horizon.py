@@ -57,6 +57,7 @@ from unstuck.records import Scalar
 
 HELD = 0.9  # share of the gradient that the effective radius holds
 SAMPLES = 4
+QUICK = 0.2  # seconds of one pass; of a slower model one sample must do
 FILLED = {
     "zero": "zeros lie beyond its border: crops that are put together need an overlap",
     "circular": "its border is circular: a crop sees its own far side as its neighbour",
@@ -73,18 +74,17 @@ def horizon(subject: Subject, *, seconds: float = float("inf")) -> Result:
     with viewed(subject, steps=min(steps, 1)) as view:
         one = field_of(view, subject.model, seconds=seconds / 3)
         edge = border(view, subject.model, one)
-        took = time.monotonic() - began
         axes, canvas = view.axes, view.canvas
-        centre, held = (None, math.nan) if steps > 1 else _effective(view)
+    took = time.monotonic() - began
     field, measured = one, steps < 2
-    if steps > 1:
-        most = min(seconds - took, PATIENCE)
-        afforded = 2 * took * steps < most
-        with viewed(subject, steps=steps if afforded else 1) as view:
-            if afforded:
-                field = field_of(view, subject.model, seconds=most / 2)
-                measured = True
-            centre, held = _effective(view) if afforded else (None, math.nan)
+    most = min(seconds - took, PATIENCE)
+    if steps > 1 and 2 * took * steps < most:
+        with viewed(subject, steps=steps) as view:
+            field, measured = field_of(view, subject.model, seconds=most / 2), True
+    centre, held = None, math.nan
+    if measured:
+        with viewed(subject, steps=steps, exact=False) as view:
+            centre, held = _effective(view)
     facts = _facts(subject, axes, canvas, field, one, 1 if measured else steps)
     if edge:
         facts[f"horizon/{subject.name}/border"] = edge
@@ -132,7 +132,10 @@ def _share(field: Field, canvas: tuple[int, ...], sides: list[int], times: int) 
 
 def _effective(view: View) -> tuple[Tensor | None, float]:
     """|gradient| of the middle output on the batch's samples, and the radius that holds most."""
-    x = view.x[:SAMPLES]
+    began = time.monotonic()
+    with torch.no_grad():
+        view.even(view.x[:1])
+    x = view.x[: SAMPLES if time.monotonic() - began < QUICK else 1]
     torch.manual_seed(0)
     even = View(view.even, view.x, view.exact)
     found = influence(even, x).sum(0).double().cpu()
