@@ -1,4 +1,4 @@
-"""CAP001 oversized-model: it learns its samples by heart and is no better than a constant on others.
+"""CAP001 oversized-model: it learns its few samples by heart and gains nothing by it on others.
 
 ## Why is this bad?
 What it has learned is the noise of its few samples. A far smaller model does better with them.
