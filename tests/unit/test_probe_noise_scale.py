@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import unstuck
 from unstuck.examine import performed
 from unstuck.experiment import NotProbed
 from unstuck.lab.adaptive import divisors
@@ -198,6 +199,24 @@ def test_a_large_model_is_sampled_and_keeps_its_scale() -> None:
     assert few < many / 3
     assert sampled_size == pytest.approx(size, rel=0.05)
     assert sampled.samples == pytest.approx(exact.samples, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("batch", "low", "high", "words"),
+    [
+        (8, 81.0, 200.0, ["below"]),
+        (8, 79.0, 200.0, []),
+        (512, 20.0, 51.0, ["above"]),
+        (512, 20.0, 52.0, []),
+        (512, 20.0, "unknown", []),
+    ],
+)
+def test_a_batch_ten_times_off_is_worth_knowing_and_never_an_alarm(batch, low, high, words) -> None:
+    facts = {"batch": batch, "low": low, "high": high}
+    run = unstuck.Run.of(facts={f"noise_scale/net/{name}": v for name, v in facts.items()})
+    found = [f for f in unstuck.diagnose(run).findings if f.code == "OPT008"]
+    assert [f.severity for f in found] == ["info"] * len(words)
+    assert all(word in f.message for word, f in zip(words, found, strict=True))
 
 
 # Awkward subjects -----------------------------------------------------------------------
