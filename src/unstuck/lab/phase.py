@@ -88,6 +88,11 @@ def offsets(first: Complexes, second: Complexes, draws: int = 200) -> Offsets:
     return Offsets(right, down, low, high, each[:, ::-1], _heights(spectra))
 
 
+def heights(first: Complexes, second: Complexes) -> Floats:
+    """(n,) each pair's peak over the root mean square of its correlation, as they lie."""
+    return _heights(_spectra(first, second, np.zeros(2)))
+
+
 def overlap(first: Complexes, second: Complexes, by: Whole) -> tuple[Complexes, Complexes]:
     """The part of both in which second[y + by] shows what first[y] does; `by`: down, right."""
     cut_a, cut_b = [slice(None)], [slice(None)]

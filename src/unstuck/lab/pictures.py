@@ -15,7 +15,7 @@ from unstuck.lab.phase import SMALLEST
 from unstuck.records import Floats
 
 LARGEST = 256  # px of a side that are looked at; larger pictures are averaged down
-PIXELS = 1 << 20  # of all pictures together: what a cheap experiment has time and memory for
+PIXELS = 1 << 19  # of all pictures together: what a cheap experiment has time and memory for
 
 Chosen = Callable[[Any], tuple[Tensor, Tensor]]
 
@@ -80,7 +80,7 @@ def gathered(batches: list[Any], chosen: Chosen | None) -> tuple[Floats, Floats,
     """
     firsts: list[Floats] = []
     seconds: list[Floats] = []
-    room, goal, times = PIXELS, (0, 0), 1
+    goal, times = (0, 0), 1
     for batch in batches:
         a, b = (chosen or pair_in)(batch)
         if len(a) != len(b) or a.ndim < 3 or b.ndim < 3:
@@ -91,12 +91,9 @@ def gathered(batches: list[Any], chosen: Chosen | None) -> tuple[Floats, Floats,
         if firsts and now != goal:
             continue
         goal = now
-        count = max(1, min(len(a), room // (goal[0] * goal[1])))
+        count = max(1, PIXELS // (goal[0] * goal[1]) // len(batches))  # some of each batch
         firsts.append(_reduced(numbers(a[:count]), goal))
         seconds.append(_reduced(numbers(b[:count]), goal))
-        room -= count * goal[0] * goal[1]
-        if room <= 0:
-            break
     first, second = np.concatenate(firsts), np.concatenate(seconds)
     known = _varied(first) & _varied(second)
     return first[known], second[known], len(firsts), times

@@ -122,7 +122,8 @@ def labels(subject: Subject, *, seconds: float = math.inf) -> Result:
             "needed; give further ones as batches="
         )
     if len(fresh) >= FEWEST:
-        found = _foretold(seen, told, fresh, TESTED if seconds > USUAL / 2 else TESTED // 4)
+        most = next(TESTED // k for k in (1, 2, 4) if seconds > 2 * USUAL / k or k == 4)
+        found = _foretold(seen, told, fresh, most)
         numbers |= found
         said.append(_said(found, told, len(fresh)))
         ratios = _ratios(subject)

@@ -12,7 +12,7 @@ a pixel, resampled pairs its interval. Pairs that show nothing in common have th
 over the place: then nothing is claimed. Pairs that match far better than shuffled ones and yet
 disagree are jittered. Where quarters of the pictures are offset differently, the pairs are turned
 or scaled against each other. Looked at are (inputs, targets) that are both pictures of 16 px or
-more (or what `paired` gives), of up to eight batches, a million pixels in all.
+more (or what `paired` gives), of up to eight batches, half a million pixels in all.
 
 With `at_inference`: the same pictures as they are prepared at use against the model's input in
 training; order of channels, side, offset, then gain and bias of the brightness, then detail.
@@ -57,7 +57,7 @@ from torch import Tensor
 
 from unstuck.experiment import Listing, NotProbed, Picture, Result, probe
 from unstuck.lab.batch import tensors
-from unstuck.lab.phase import SMALLEST, Complexes, Offsets, edges, offsets, overlap
+from unstuck.lab.phase import SMALLEST, Complexes, Offsets, edges, heights, offsets, overlap
 from unstuck.lab.pictures import gathered, numbers
 from unstuck.lab.preparation import Preparation, compared
 from unstuck.lab.subject import Subject
@@ -102,9 +102,9 @@ def _pairs(subject: Subject) -> Told:
         )
     a, b = edges(first), edges(second)
     found = offsets(a, b)
-    shuffled = offsets(a, np.roll(b, 1, 0), draws=1)
+    shuffled = heights(a, np.roll(b, 1, 0))
     agreement = float((found.apart < NEAR).mean())
-    likeness = float(np.median(found.height) / max(float(np.median(shuffled.height)), 1e-12))
+    likeness = float(np.median(found.height) / max(float(np.median(shuffled)), 1e-12))
     name = f"registration/{subject.name}"
     facts: dict[str, Scalar] = {
         f"{name}/dx": found.dx * times,
