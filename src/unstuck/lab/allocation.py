@@ -15,19 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.modules import module as every_module
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from unstuck.lab import batch as batches_of
 from unstuck.lab.allocation_kernels import Kernels
+from unstuck.lab.operations_layers import OUTSIDE, layers_followed
 from unstuck.lab.subject import Subject
 from unstuck.records import Floats
 
 PHASES = ("forward", "backward", "step")
-OUTSIDE = "(loss)"  # what no layer of the model has made
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -102,7 +101,7 @@ def moments_of(
     with (
         _gpu_counter(subject.device) as most,
         follower.kernels.counted(subject.device.type == "cpu"),
-        _layers_named(subject, follower),
+        layers_followed(subject.model, subject.name, follower.layer),
         follower,
     ):
         with forward or contextlib.nullcontext():
@@ -211,30 +210,6 @@ class _Storage:
     phase: int
     layer: str
     end: Any = field(repr=False)  # the weak reference whose callback notices the end
-
-
-@contextlib.contextmanager
-def _layers_named(subject: Subject, follower: _Follower) -> Iterator[None]:
-    """Let the follower know which layer runs."""
-    names = {id(m): n or subject.name for n, m in subject.model.named_modules()}
-
-    def enters(module: nn.Module, args: Any) -> None:
-        inherited = follower.layer[-1] if follower.layer else OUTSIDE
-        follower.layer.append(names.get(id(module), inherited))
-
-    def leaves(module: nn.Module, args: Any, out: Any) -> None:
-        if follower.layer:
-            follower.layer.pop()
-
-    handles = [
-        every_module.register_module_forward_pre_hook(enters),
-        every_module.register_module_forward_hook(leaves, always_call=True),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextlib.contextmanager

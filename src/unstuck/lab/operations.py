@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 from torch import _C, Tensor, nn
-from torch.nn.modules import module as every_module
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from unstuck.lab.operations_layers import OUTSIDE, layers_followed
 
 EMPTY = frozenset(
     {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"}
 )
 DRAWS = ("rand", "normal", "uniform", "bernoulli", "dropout", "multinomial", "exponential",
          "poisson", "cauchy", "geometric", "random", "binomial", "gamma", "dirichlet")  # fmt: skip
-OUTSIDE = "the loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Recorder(TorchDispatchMode):
         self.operations: list[Operation] = []
         self.forward = True
         self.layers: list[str] = []
-        self.names = {id(m): n or name for n, m in model.named_modules()}
+        self.model, self.name = model, name
         self.made_in: dict[int, str] = {}  # number of a node of the graph -> its layer
 
     def __torch_dispatch__(
@@ -86,25 +86,8 @@ class Recorder(TorchDispatchMode):
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
         """Record, and know which layer runs."""
-
-        def enters(module: nn.Module, args: Any) -> None:
-            inherited = self.layers[-1] if self.layers else OUTSIDE
-            self.layers.append(self.names.get(id(module), inherited))
-
-        def leaves(module: nn.Module, args: Any, out: Any) -> None:
-            if self.layers:
-                self.layers.pop()
-
-        handles = [
-            every_module.register_module_forward_pre_hook(enters),
-            every_module.register_module_forward_hook(leaves, always_call=True),
-        ]
-        try:
-            with self:
-                yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        with layers_followed(self.model, self.name, self.layers), self:
+            yield
 
 
 def digest(tree: Any) -> str:

@@ -77,6 +77,7 @@ from dataclasses import dataclass
 import torch
 
 from unstuck.experiment import Listing, NotProbed, Result, probe
+from unstuck.lab.batch import tensors
 from unstuck.lab.operations import Operation, digest, first_difference
 from unstuck.lab.operations_repeated import (
     Step,
@@ -266,7 +267,8 @@ def _data(subject: Subject, known: dict[str, Scalar], said: list[str]) -> None:
     orders = []
     for _ in range(2):
         with untouched((subject.model,), subject.optimizer):
-            orders.append([digest(batch) for batch in itertools.islice(data, BATCHES)])
+            read = itertools.islice(data, BATCHES)
+            orders.append([digest(list(tensors(batch))) for batch in read])
     if not orders[0]:
         return
     known["data_same"] = orders[0] == orders[1]

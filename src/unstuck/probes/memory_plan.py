@@ -189,11 +189,14 @@ def _sizes(subject: Subject, base: int, took: float, room: float) -> tuple[int, 
     """Batch sizes to measure at: larger ones where a step is quick, as kernels change with them."""
     present = subject.samples
     most = present if subject.device.type == "cuda" else max(2 * present, 3 * BASES[-1])
+    wanted: list[tuple[int, ...]] = [(k, 2 * k, 3 * k) for k in BASES]
     if base != BASES[-1]:
-        return (base, 2 * base) if 3 * base > most else (base, 2 * base, 3 * base)
-    for k in BASES:
-        if 3 * k <= most and 6 * k / base * took <= room:
-            return (k, 2 * k, 3 * k)
+        wanted = [(base, 2 * base, 3 * base)]
+    elif present > base:
+        wanted.insert(-1, (base, present))  # then the batch in use is measured, not continued
+    for sizes in wanted:
+        if sizes[-1] <= most and sum(sizes) / base * took <= room:
+            return sizes
     return (max(1, most // 2), most) if 1 < most < 2 * base else (base, 2 * base)
 
 
@@ -251,12 +254,8 @@ def _sentences(subject: Subject, plan: _Plan, card: float | None) -> list[str]:
 
 def _fitting(plan: _Plan, card: float) -> str:
     largest = {way: growth.largest(card) for way, growth in plan.ways.items()}
-    others = [f"{n} with {way}" for way, n in largest.items() if way != "as it is"]
-    return (
-        f"The card leaves {shown(card)} for it: at most {largest['as it is']} samples fit"
-        + (f", {', '.join(others)}" if others else "")
-        + "."
-    )
+    others = "".join(f", {n} with {way}" for way, n in largest.items() if way != "as it is")
+    return f"The card leaves {shown(card)}: at most {largest['as it is']} samples fit{others}."
 
 
 def _accumulated(now: Growth, wanted: int, card: float) -> str:
