@@ -50,7 +50,7 @@ from unstuck.records import Finding, Run
 from unstuck.signals.echoes import all_along, echoing, told, updates
 from unstuck.signals.names import shown
 
-COPY = 0.1  # our runs: copies 0.00 to 0.04, trained models 0.35 and more, LOG.md
+COPY = 0.1  # our runs: copies up to 0.004, trained models 0.35 and more, LOG.md
 ASKED = 0.05  # of the answer's spread; our runs ask for 0.2 and more, LOG.md
 EARLY = 200  # updates; ours that begin as the identity have left it after 30, LOG.md
 

@@ -62,7 +62,7 @@ from unstuck.signals.names import shown
 
 # All three: U-nets on digits and on MRI contrasts, LOG.md.
 DESTROYED = 2.2  # times the error; where the bottleneck is unused, skips gave 2.7 to 51, or 1.8
-UNUSED = 0.005  # of the skips' cost; bottlenecks that are used gave 0.014 and more, others 0.002
+UNUSED = 0.005  # of the skips' cost; bottlenecks that are used gave 0.010 and more, others 0.003
 NEAR = 1.0  # of the answer's deviation: a copy of the input is nearer than the mean answer
 LEAKS = 2.0  # times the error; skips of the answer gave 3.7 to 24, those of the input 1
 
