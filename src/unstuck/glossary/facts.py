@@ -253,7 +253,7 @@ ENTRIES = (
     Entry(
         "memory_plan/*/per_sample",
         "B",
-        "growth of a step's peak with a sample",
+        "growth of a step's peak with a sample of a large batch",
         "probe memory-plan",
     ),
     Entry(

@@ -50,6 +50,15 @@ class Growth:
         """Bytes at the worst moment of a step."""
         return sum(self.parts(batch, accumulating=accumulating).values())
 
+    def line(self, batch: int) -> tuple[int, int]:
+        """Bytes for each sample and bytes for any batch, between 8 and 16 times this batch.
+
+        At a small batch the worst moment may be the optimizer's, which no sample moves.
+        """
+        low, high = self.peak(8 * batch), self.peak(16 * batch)
+        slope = (high - low) // (8 * batch)
+        return slope, low - slope * 8 * batch
+
     def by_layer(self, batch: int) -> dict[str, int]:
         """Bytes that are kept for the backward pass, by layer, the largest first."""
         found = {name: int(_at(c, batch)) for name, c in self.layers.items()}

@@ -30,7 +30,7 @@ CPU's kernels stands for that of the GPU's.
 
 - `memory_plan/<model>/parameters`, `gradients`, `optimizer`, `buffers` (B)
 - `memory_plan/<model>/peak` (B): at the worst moment of a step on the batch in use
-- `memory_plan/<model>/per_sample`, `fixed` (B): the peak's two parts at that batch
+- `memory_plan/<model>/per_sample`, `fixed` (B): the peak's two parts at larger batches (8 to 16 x)
 - `memory_plan/<model>/peak_autocast`, `peak_checkpointed`, `peak_both` (B)
 - with a card: `memory_plan/<model>/card` (B, what it leaves for training), `share` (peak over it),
   `largest_batch` (samples), also `largest_batch_autocast`, `_checkpointed`, `_both`
@@ -211,7 +211,6 @@ def _card(subject: Subject) -> float | None:
 def _facts(subject: Subject, plan: _Plan, card: float | None) -> dict[str, Scalar]:
     now = plan.ways["as it is"]
     parts, batch = now.parts(subject.samples), subject.samples
-    slope = now.peak(batch + 1) - now.peak(batch)
     found: dict[str, Scalar] = {
         "parameters": parts.get("parameters", 0),
         "gradients": now.gradients,
@@ -219,7 +218,7 @@ def _facts(subject: Subject, plan: _Plan, card: float | None) -> dict[str, Scala
         "buffers": parts.get("buffers", 0),
     }
     if plan.grows:
-        found |= {"per_sample": slope, "fixed": now.peak(batch) - slope * batch}
+        found["per_sample"], found["fixed"] = now.line(batch)
     for way, growth in plan.ways.items():
         found[f"peak{WAYS[way][2]}"] = growth.peak(batch)
         if card is not None and plan.grows:
@@ -231,12 +230,12 @@ def _facts(subject: Subject, plan: _Plan, card: float | None) -> dict[str, Scala
 
 def _sentences(subject: Subject, plan: _Plan, card: float | None) -> list[str]:
     now, batch = plan.ways["as it is"], subject.samples
-    peak, slope = now.peak(batch), now.peak(batch + 1) - now.peak(batch)
+    peak = now.peak(batch)
     said = [f"A step on {batch} samples takes {shown(peak)} at its worst moment"]
     if plan.grows:
         said[0] += (
-            f", {shown(slope)} for each further sample (measured on "
-            f"{', '.join(map(str, plan.sizes))} samples)."
+            f"; larger batches take {shown(now.line(batch)[0])} a sample "
+            f"(measured on {', '.join(map(str, plan.sizes))} samples)."
         )
     else:
         said[0] += "; the loss works on no other number of samples."
@@ -292,7 +291,7 @@ def _listing(subject: Subject, plan: _Plan, card: float | None) -> Listing:
     columns += ["largest batch", f"for {wanted}: micro-batch", "times"] if card is not None else []
     rows: list[tuple[Scalar, ...]] = []
     for way, growth in plan.ways.items():
-        row = (way, growth.peak(batch), growth.peak(batch + 1) - growth.peak(batch))
+        row = (way, growth.peak(batch), growth.line(batch)[0])
         fitting = (growth.largest(card), *growth.split(wanted, card)) if card is not None else ()
         rows.append((*row, *fitting))
     return Listing("The plan", tuple(columns), tuple(rows))
