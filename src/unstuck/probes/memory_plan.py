@@ -231,7 +231,7 @@ def _facts(subject: Subject, plan: _Plan, card: float | None) -> dict[str, Scala
 def _sentences(subject: Subject, plan: _Plan, card: float | None) -> list[str]:
     now, batch = plan.ways["as it is"], subject.samples
     peak = now.peak(batch)
-    said = [f"A step on {batch} samples takes {shown(peak)} at its worst moment"]
+    said = [f"A step on {batch} sample{'s' * (batch > 1)} takes {shown(peak)} at its worst moment"]
     if plan.grows:
         said[0] += (
             f"; larger batches take {shown(now.line(batch)[0])} a sample "
