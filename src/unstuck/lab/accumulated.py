@@ -13,6 +13,7 @@ from torch import Tensor
 COUPLED = "coupled samples"
 RIDGE = 1e-10
 NUMBERS = 8  # for each micro-batch; of fewer numbers everything is some combination
+EXACT = 0.05  # of the gradient; with more to spare some weights always fit
 HALVINGS = 50
 
 
@@ -38,7 +39,7 @@ def rule(whole: Tensor, parts: Tensor, tolerance: float) -> tuple[str, Tensor]:
     if near(whole, ones @ parts, tolerance):
         return "sum over samples", ones
     weights = _combination(whole, parts)
-    if weights is None or not bool((weights > 0).all()):
+    if weights is None or tolerance > EXACT or not bool((weights > 0).all()):
         return COUPLED, mean
     if near(whole, weights @ parts, tolerance):
         return "unequal micro-batches", weights

@@ -14,6 +14,7 @@ from unstuck.lab.micro_batches import CANNOT, batch_norms, freeze
 from unstuck.lab.subject import Subject
 from unstuck.lab.untouched import untouched
 
+SURE = 3.0  # standard errors that random numbers must not reach
 DRAWS = 8  # of random numbers, where the loss has some of its own
 EQUAL = 0.01  # of the gradient: rounding in single precision stays a thousand times below
 EQUAL_HALF = 0.05  # the same in half precision
@@ -43,10 +44,12 @@ def of_model(subject: Subject, flat: Flat, batch: Any, parts: list[Any], seed: i
 
     def ruled(gradients: Gradients) -> tuple[str, Tensor, float]:
         seeds = range(seed, seed + count)
-        mean = torch.stack([alone(subject, flat, batch, s) for s in seeds]).mean(0)
-        each = torch.stack([gradients(subject, flat, parts, s) for s in seeds]).mean(0)
-        cause, weights = rule(mean, each, max(tolerance, 2 * quiet / count**0.5))
-        return cause, weights, gap(weights @ each, mean)
+        wholes = torch.stack([alone(subject, flat, batch, s) for s in seeds])
+        drawn = torch.stack([gradients(subject, flat, parts, s) for s in seeds])
+        whole, each = wholes.mean(0), drawn.mean(0)
+        unsure = SURE * _error_of_mean(wholes - drawn.mean(1)) / float(whole.norm())
+        cause, weights = rule(whole, each, max(tolerance, unsure))
+        return cause, weights, gap(weights @ each, whole)
 
     cause, weights, norm_gap = ruled(_in_turn)
     norms = batch_norms(subject.model)
@@ -58,6 +61,14 @@ def of_model(subject: Subject, flat: Flat, batch: Any, parts: list[Any], seed: i
     if cause == COUPLED and not ruled(_from_one_state)[0]:
         cause = CHANGING
     return OfModel(pieces, cause, weights, norm_gap if norms else None, quiet, tolerance)
+
+
+def _error_of_mean(draws: Tensor) -> float:
+    """How far the mean of vectors (r, p) lies from what more draws would give."""
+    count = len(draws)
+    if count < 2:
+        return 0.0
+    return float((draws - draws.mean(0)).square().sum() / (count * (count - 1))) ** 0.5
 
 
 def alone(subject: Subject, flat: Flat, batch: Any, seed: int) -> Tensor:
