@@ -296,3 +296,14 @@ def test_samples_that_are_not_finite_are_left_out() -> None:
 def test_says_why_there_is_nothing_to_look_at(batch, reason) -> None:
     with pytest.raises(NotProbed, match=reason):
         result_of(batch)
+
+
+def test_one_seed_and_one_target_are_no_pairs() -> None:
+    """An automaton grows a picture out of a cell elsewhere."""
+    torch.manual_seed(0)
+    seed, target = torch.zeros(8, 1, 32, 32), textures(1, 32).expand(8, -1, -1, -1)
+    seed[:, :, 12, 20] = 1
+    with pytest.raises(NotProbed, match="only 1 pairs"):
+        result_of((seed, target))
+    data = [(seed + 0.02 * torch.randn_like(seed), target) for _ in range(4)]
+    assert not alarms(data[0], data[1:])

@@ -76,7 +76,7 @@ def gathered(batches: list[Any], chosen: Chosen | None) -> tuple[Floats, Floats,
     """Pairs of all batches as (n, c, h, w) of equal size, of how many batches, how much reduced.
 
     Batches of other sizes than the first are left out, and so are pairs that are not finite or of
-    one colour: they have no place.
+    one colour, which have no place, and those that are there already.
     """
     firsts: list[Floats] = []
     seconds: list[Floats] = []
@@ -95,7 +95,7 @@ def gathered(batches: list[Any], chosen: Chosen | None) -> tuple[Floats, Floats,
         firsts.append(_reduced(numbers(a[:count]), goal))
         seconds.append(_reduced(numbers(b[:count]), goal))
     first, second = np.concatenate(firsts), np.concatenate(seconds)
-    known = _varied(first) & _varied(second)
+    known = _varied(first) & _varied(second) & _different(first, second)
     return first[known], second[known], len(firsts), times
 
 
@@ -114,6 +114,14 @@ def _reduced(pictures: Floats, goal: tuple[int, int]) -> Floats:
         return pictures
     plain = torch.from_numpy(np.ascontiguousarray(pictures))
     return np.asarray(functional.adaptive_avg_pool2d(plain, goal).numpy())
+
+
+def _different(first: Floats, second: Floats) -> NDArray[np.bool_]:
+    """The first of equal pairs."""
+    found = {}
+    for i, pair in enumerate(zip(first, second, strict=True)):
+        found.setdefault(b"".join(part.tobytes() for part in pair), i)
+    return np.isin(np.arange(len(first)), list(found.values()))
 
 
 def _varied(pictures: Floats) -> NDArray[np.bool_]:
