@@ -75,7 +75,9 @@ def echo(subject: Subject, *, seconds: float = math.inf) -> Result:
     if steps:
         facts[f"echo/{name}/steps"] = steps
     facts = {n: v for n, v in facts.items() if math.isfinite(float(v))}
-    bars = {n.split("/")[2]: {"": float(v)} for n, v in facts.items() if not n.endswith("steps")}
+    bars = {
+        n.split("/")[2]: {"measured": float(v)} for n, v in facts.items() if not n.endswith("steps")
+    }
     return Result(facts, _said(facts, name), (Bars("Output against input", bars, "", limit=1.0),))
 
 
