@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import unstuck
 from unstuck.examine import performed
 from unstuck.experiment import NotProbed
 from unstuck.lab.rate_sweep import STEPS, Sweep
@@ -218,3 +219,14 @@ def test_it_keeps_to_its_time():
     result = performed(learning_rate_range, subject, 1e-3)
     assert "rate/model/now" in result.facts
     assert "too short" in result.said[-1] or "No rate" in result.said[-1]
+
+
+@pytest.mark.parametrize(("now", "code"), [(10.0, "OPT001"), (1e-6, "OPT002"), (1e-2, None)])
+def test_a_rate_out_of_range_is_a_finding_before_the_first_step(now, code):
+    model, data = digits_like()
+    optimizer = torch.optim.Adam(model.parameters(), lr=now)
+    found = unstuck.probe(
+        model, data[0], F.cross_entropy, optimizer, only=["learning-rate-range"], batches=data[1:]
+    )
+    alarms = [f.code for f in found.diagnosis.at_least("warning")]
+    assert alarms == ([code] if code else [])
