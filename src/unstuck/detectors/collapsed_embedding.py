@@ -164,6 +164,7 @@ def _probed(run: Run) -> Iterator[Finding]:
                     f"samples; begun anew it varies {100 * began:.2g}%"
                 ),
                 evidence=(Evidence.of_fact(run, name, "<", limit),),
+                severity=_severity(run, to_the_end=False),
             )
 
 

@@ -16,7 +16,7 @@ def as_rows(x: Tensor) -> Tensor:
     """A batch (n, ...) as doubles (n, d), of many columns a regular part."""
     x = x.detach().flatten(1)
     x = torch.view_as_real(x).flatten(1) if x.is_complex() else x
-    return x[:, :: -(-x.shape[1] // MOST_COLUMNS)].double()
+    return x[:, :: -(-x.shape[1] // MOST_COLUMNS)].cpu().double()
 
 
 def spread(x: Tensor) -> tuple[float, float]:

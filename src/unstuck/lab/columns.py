@@ -21,8 +21,8 @@ def best_column(x: Tensor, target: Tensor) -> tuple[float, str] | None:
         return None
     if target.numel() != len(x) or x[0].numel() < FEWEST:
         return None
-    columns = x.detach().flatten(1)[:, :MOST].double()
-    aim = target.detach().flatten().double()
+    columns = x.detach().flatten(1)[:, :MOST].cpu().double()
+    aim = target.detach().flatten().cpu().double()
     columns, aim = columns - columns.mean(0), aim - aim.mean()
     size = columns.norm(dim=0) * aim.norm()
     if not bool(size.isfinite().all()) or not bool((size > 0).any()):

@@ -87,4 +87,4 @@ def _first_of_each(fed: Tensor) -> Tensor:
     first: dict[int, int] = {}
     for row, one in enumerate(kind.tolist()):
         first.setdefault(one, row)
-    return torch.tensor(sorted(first.values()), device=fed.device)
+    return torch.tensor(sorted(first.values()))

@@ -63,8 +63,8 @@ def matching(x: Tensor, y: Tensor) -> tuple[float, float] | None:
 def equal_share(x: Tensor, y: Tensor) -> float:
     """Share of rows (m, k) that are equal; numbers may differ by a unit that all have in common."""
     if not x.is_floating_point() and not y.is_floating_point():
-        return float((x == y).all(1).double().mean())
-    x, y = x.double(), y.double()
+        return float((x == y).all(1).float().mean())
+    x, y = x.cpu().double(), y.cpu().double()
     spread = float(y.std())
     if spread == 0 or float(x.std()) == 0:
         return 0.0

@@ -67,7 +67,7 @@ from torch import Tensor
 from unstuck.experiment import Curve, NotProbed, Picture, Result, probe
 from unstuck.lab import codes
 from unstuck.lab.age import steps_made
-from unstuck.lab.generated import drawn, nearest_over_real
+from unstuck.lab.generated import Drawn, drawn, nearest_over_real
 from unstuck.lab.latents import Kept, named_like_codes, narrowest_module, restarted, rows_of
 from unstuck.lab.subject import Subject
 from unstuck.lab.untouched import untouched
@@ -88,7 +88,8 @@ def collapse(subject: Subject, *, seconds: float = math.inf) -> Result:
     took = max(time.monotonic() - began, 1e-9)
     most = max(1, int(min(len(batches), seconds / (5 * took))))
     seen = batches[:most]
-    kept, anew = rows_of(subject, wanted, seen), _anew(subject, wanted, seen)
+    kept, parts = rows_of(subject, wanted, seen), drawn(subject, seen)
+    anew = _anew(subject, wanted, seen, generates=any(p.real is not None for p in parts))
     facts: Facts = {}
     said: list[str] = []
     pictures: list[Picture] = []
@@ -100,7 +101,7 @@ def collapse(subject: Subject, *, seconds: float = math.inf) -> Result:
     if subject.modalities is not None:
         more, told = _of_pair(subject, kept)
         facts, said = facts | more, said + told
-    more, told = _of_outputs(subject, seen, anew[1])
+    more, told = _of_outputs(subject, parts, anew[1])
     facts, said = facts | more, said + told
     if not facts:
         raise NotProbed(
@@ -125,13 +126,13 @@ def _wanted(subject: Subject) -> tuple[dict[str, int], dict[str, str]]:
 
 
 def _anew(
-    subject: Subject, wanted: dict[str, int], batches: list[Any]
+    subject: Subject, wanted: dict[str, int], batches: list[Any], *, generates: bool
 ) -> tuple[dict[str, float], float | None]:
     """Spreads of the codes, and nearness of what is drawn, with every layer begun anew."""
     with untouched((subject.model,)):
         restarted(subject.model)
         kept = rows_of(subject, wanted, batches)
-        near = nearest_over_real(drawn(subject, batches))
+        near = nearest_over_real(drawn(subject, batches)) if generates else None
     return {name: _relative(rows[0]) for name, rows in kept.items() if rows}, near
 
 
@@ -194,10 +195,9 @@ def _of_pair(subject: Subject, kept: Kept) -> tuple[Facts, list[str]]:
 
 
 def _of_outputs(
-    subject: Subject, batches: list[Any], anew: float | None
+    subject: Subject, parts: list[Drawn], anew: float | None
 ) -> tuple[Facts, list[str]]:
     """How much the outputs vary, and whether drawn samples are copies of each other."""
-    parts = drawn(subject, batches)
     key = f"collapse/{subject.name}"
     facts: Facts = {}
     said: list[str] = []

@@ -175,10 +175,10 @@ def _moves(intact: list[Tensor], new: list[Tensor], match: Match) -> Tensor:
         one, other = (at_places(t, count, places) for t in (a, b))
         if one is None or other is None or target is None or one.shape != other.shape:
             continue
-        change = (one - other).abs().double().square().mean(2)
+        change = (one - other).abs().float().square().mean(2)
         if not target.is_floating_point() and target.shape[1] == change.shape[1]:
             change = change * (target >= 0).any(2)
-        size = change.mean(0).sqrt().cpu()
+        size = change.mean(0).sqrt().cpu().double()
         found[: len(size)] = torch.maximum(found[: len(size)], size)
     return found
 

@@ -192,13 +192,13 @@ def _noting(name: str, spreads: dict[str, float]) -> Any:
         found = [t for t in tensors(output) if t.is_floating_point() or t.is_complex()]
         if found and found[0].numel() > 1 and name not in spreads:
             value = found[0].detach()
-            spreads[name] = float((value.abs() if value.is_complex() else value).double().std())
+            spreads[name] = float((value.abs() if value.is_complex() else value).float().std())
 
     return note
 
 
 def _size(slope: Tensor | None) -> float:
-    return 0.0 if slope is None else float(slope.abs().double().square().mean().sqrt())
+    return 0.0 if slope is None else float(slope.abs().float().square().mean().sqrt())
 
 
 def _bars(title: str, unit: str, values: dict[str, float]) -> Bars:
