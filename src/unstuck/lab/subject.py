@@ -169,21 +169,6 @@ class Subject:
     def _takes_model(self) -> bool:
         return takes_model(self.loss)
 
-    def gradients(self, batch: Any = None) -> dict[str, Tensor]:
-        """The loss's gradient by name of parameter; zeros where it does not reach."""
-        named = {id(p): n for n, p in self.model.named_parameters()}
-        parameters = [p for p in self.parameters if p.requires_grad]
-        if not parameters:
-            raise NotProbed("no parameter of the model asks for gradients")
-        loss = self.value(batch)
-        if loss.grad_fn is None:
-            raise NotProbed("the loss has no gradient: its graph was cut between model and loss")
-        found = torch.autograd.grad(loss, parameters, allow_unused=True)
-        return {
-            named[id(p)]: torch.zeros_like(p) if g is None else g
-            for p, g in zip(parameters, found, strict=True)
-        }
-
     def calls(self, batch: Any = None) -> list[Call]:
         """Every outermost call of the model that the loss makes on a batch."""
         found: list[Call] = []
