@@ -207,6 +207,23 @@ def test_awkward_models_are_measured():
     assert told(Subject(waves, (z, z), lambda p, t: p.abs().mean()))["height"] == 3
 
 
+def test_a_network_that_works_in_place_is_measured():
+    net = sequence(nn.ReLU(inplace=True), nn.Conv2d(1, 1, 3, padding=1))
+    found = told(subject(net))
+    assert found["height"] == 3 and found["border"] == "zero"
+
+
+def test_a_model_that_only_trains_is_not_probed():
+    class Trains(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            if not self.training:
+                raise RuntimeError("only in training")
+            return super().forward(x)
+
+    with pytest.raises(NotProbed, match="evaluation mode: only in training"):
+        told(subject(Trains(1, 1, 3)))
+
+
 def test_without_places_the_reason_is_said():
     words = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9))
     batch = (torch.randint(9, (2, 6)), torch.randint(9, (2, 6)))

@@ -198,3 +198,19 @@ def test_more_batches_and_a_loss_of_the_model_count_too():
         net(), batches[0], lambda model, b: F.mse_loss(model(b["x"]), b["y"]), batches=batches[1:]
     )
     assert 0.3 < performed(position, subject).facts["position/model/needed"] < 0.8
+
+
+def test_batches_of_other_sizes_are_left_out():
+    x = textures(16)
+    small = textures(8, 12)
+    subject = Subject(net(), (x, x + 2 * RAMP), F.mse_loss, batches=[(small, small)])
+    assert performed(position, subject).facts["position/model/needed"] > 0.3
+
+
+def test_noise_to_pictures_in_the_middle_is_no_blindness():
+    """A denoiser of nearly nothing but noise: the mean picture helps, much else is left."""
+    torch.manual_seed(0)
+    rows = torch.arange(SIDE).float()
+    middle = 7.5 + 2.5 * torch.randn(48, 2, 1, 1)
+    y = torch.exp(-((rows[:, None] - middle[:, :1]) ** 2 + (rows - middle[:, 1:]) ** 2) / 8)
+    assert found_by(net(), 0.1 * y + torch.randn_like(y), y) == []

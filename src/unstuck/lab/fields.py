@@ -161,13 +161,19 @@ def _view(subject: Subject, steps: int, double: bool) -> View | None:
         if double:
             return None
         raise NotProbed(f"the model cannot be run in evaluation mode: {str(error)[:200]}") from None
-    return View(run, x, x.dtype in (torch.float64, torch.complex128), calls, chance.seen)
+    copied = lambda x: run(x.clone())  # noqa: E731 - a network may work in place
+    return View(copied, x, x.dtype in (torch.float64, torch.complex128), calls, chance.seen)
 
 
 def _first_call(subject: Subject) -> tuple[Tensor, Callable[[Tensor], Tensor], int]:
     torch.manual_seed(0)
-    with torch.no_grad():
-        calls = subject.calls()
+    try:
+        with torch.no_grad():
+            calls = subject.calls()
+    except NotProbed:
+        raise
+    except CANNOT as error:
+        raise NotProbed(f"the loss cannot be had in evaluation mode: {str(error)[:200]}") from None
     if not calls:
         raise NotProbed("the loss calls parts of the model, not the model itself")
     call = calls[0]
@@ -246,6 +252,8 @@ def samples_of(subject: Subject, most: int) -> tuple[Tensor, Tensor, Tensor] | N
             target = _target(batch, x, out)
             if x.ndim != 4 or target is None or x.is_complex() or out.is_complex():
                 return None
+            if found and x.shape[1:] != found[0][0].shape[1:]:
+                continue  # a batch of another size of canvas
             found.append((x.float(), out.float(), target))
             if sum(len(one) for one, _, _ in found) >= most:
                 break

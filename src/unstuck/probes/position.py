@@ -110,7 +110,7 @@ def position(subject: Subject, *, seconds: float = float("inf")) -> Result:
     pictures: tuple[Picture, ...] = ()
     if shifts.map is not None and shifts.map.ndim == 2:
         title = f"How much the output of {subject.name} changes with a shift"
-        pictures = (HeatMap(title, shifts.map.cpu().numpy(), "of the output's scatter"),)
+        pictures = (HeatMap(title, shifts.map.double().cpu().numpy(), "of the output's scatter"),)
     return Result(facts, _said(subject.name, shifts, facts, need), pictures)
 
 
@@ -126,7 +126,7 @@ def _shifts(view: View, field: Field, edge: str, count: int) -> _Shifts:
             )
         if not field.place:
             moved = [view.even(_cropped(x, 1, axis)) - out for axis in range(len(view.canvas))]
-            change = max(float(m.square().mean().sqrt()) for m in moved) / scatter
+            change = max(_size(m) for m in moved) / scatter
             return _Shifts(change, None, None, change, None)
         found = [_along(view, x, out, field, edge, axis) for axis in range(len(view.canvas))]
     seen = [one for one in found if one is not None]
