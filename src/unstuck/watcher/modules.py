@@ -1,7 +1,6 @@
 """Models found by their outermost call; on sampled steps, what their layers put out."""
 
 import functools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -11,15 +10,12 @@ from torch import Tensor, nn
 from torch._C._functorch import peek_interpreter_stack as in_functional_transform
 from torch.nn.modules import module as hooks
 
+from unstuck.lab.latents import CODE_NAME
 from unstuck.watcher.collector import Watched
 from unstuck.watcher.naming import called_on, caller, clean
 from unstuck.watcher.recorder import Recorder
 from unstuck.watcher.statistics import joined, latent_spread, spread
 
-LATENT_NAME = re.compile(
-    r"(.*_)?(enc|encoder|latent|bottleneck|embedder|projector|projection|proj_head|code|codes|z)"
-    r"(_head|_conv|_layer)?\d*"
-)
 MOST_LAYERS = 400  # layers whose outputs are read; a larger model is read as far as that
 MOST_LATENT_CALLS = 4
 
@@ -187,7 +183,7 @@ def _outermost(model: nn.Module, name: str, asked: tuple[str, ...]) -> Iterator[
         inside = any(module_name.startswith(f"{f}.") or f == "" for f in found)
         last = module_name.rsplit(".", 1)[-1] or name
         wanted = joined(name, module_name) in asked or (module_name and module_name in asked)
-        if wanted or (not inside and LATENT_NAME.fullmatch(last.lower())):
+        if wanted or (not inside and CODE_NAME.fullmatch(last.lower())):
             found.append(module_name)
             yield module
 
