@@ -46,6 +46,12 @@ def test_a_schedule_that_rises_is_no_low_rate():
     assert len(list(too_low(run(1e-9, lr=[1e-9, 2e-9])))) == 1
 
 
+def test_a_loss_that_falls_below_zero_has_no_lowest_rate():
+    """A critic's or a policy's loss falls the faster the larger the rate, without end."""
+    assert len(list(too_low(run(1e-9, progress=0.9)))) == 1
+    assert not list(too_low(run(1e-9, progress=40.0)))
+
+
 def test_a_loss_that_falls_all_the_same_is_believed():
     fallen, risen = [2.3, 2.0, 1.5, 1.0, 0.8], [2.3, 4.0, 3.0, 2.5, 2.4]
     assert not list(too_high(run(5.0, losses=fallen))) and not list(

@@ -187,6 +187,10 @@ def _said(
         )
     else:
         said.append(f"The present rate, {now:.2g}, lies between them.")
+    if gain > abs(sweep.start):
+        said.append(
+            "The loss goes below zero; if it has no lower bound, `low` and `best` mean little."
+        )
     if cut:
         said.append("The time was too short for all rates: the borders are coarse.")
     return tuple(said)

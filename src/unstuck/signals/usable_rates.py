@@ -51,7 +51,8 @@ def too_low(run: Run) -> Iterator[Placed]:
         now, low = number(of, "now", 0.0), number(of, "low", math.nan)
         planned = max(now, number(of, "planned", 0.0), raised)
         fresh = number(of, "steps", math.inf) <= FRESH
-        if better or not fresh or not 0 < planned * BELOW < low:
+        bottomless = number(of, "progress", 0.0) > 1  # below zero: half of the best means nothing
+        if better or bottomless or not fresh or not 0 < planned * BELOW < low:
             continue
         evidence = from_start(run, f"rate/{model}/now", "<", low / BELOW)
         yield Placed(model, now, low, low / planned, evidence, better is False)
