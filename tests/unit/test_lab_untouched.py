@@ -153,6 +153,18 @@ def test_a_backward_pass_that_waits_stays_possible():
         assert torch.equal(mine.grad, theirs.grad)
 
 
+@pytest.mark.parametrize("kind", ["double", "half"])
+def test_a_model_cast_to_other_numbers_comes_back_with_its_gradients(kind):
+    it = subject()
+    it.value().backward()
+    before = everything(it)
+    with hold(it):
+        getattr(it.model, kind)()
+        for parameter in it.model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+    assert not differences(before, everything(it))
+
+
 def test_experiments_know_that_they_are_under_way():
     it = subject()
     assert not under_way()

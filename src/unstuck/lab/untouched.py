@@ -113,6 +113,8 @@ class _Kept:
 
     def put_back(self) -> None:
         tensor = self.tensor
+        if tensor.is_leaf:
+            tensor.grad = None  # of another kind perhaps, and then in the way of the storage
         tensor.data = self.data
         self.data.copy_(self.numbers)
         if tensor.is_leaf:
