@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unstuck.lab.latents import CODE_NAME
 from unstuck.watcher.collector import Collector, Watched
-from unstuck.watcher.modules import LATENT_NAME
 from unstuck.watcher.rows import rows
 
 MEAN_NAME = re.compile(r"(.*_)?(mu|mean|means|loc)(_head|_layer)?\d*")
@@ -41,7 +41,7 @@ class Posteriors(Collector):
         if isinstance(output, Tensor) and MEAN_NAME.fullmatch(last):
             if self._beside_a_variance(name):
                 self._read(name, output)
-        elif LATENT_NAME.fullmatch(last):
+        elif CODE_NAME.fullmatch(last):
             if isinstance(output, Tensor):
                 self._encoded = (name, weakref.ref(output))
             elif isinstance(output, tuple) and len(output) >= 2:
