@@ -10,7 +10,7 @@ from unstuck.signals.levels import end_level
 from unstuck.signals.probed import from_start, number, told_of
 
 # 6 models x 2 optimizers x 10 or 11 rates, 400 steps each, probed at step 0 and 200 (LOG.md).
-ABOVE = 1.5  # times the highest at the start; runs that learned up to 0.9, none did from 1.5 up
+ABOVE = 1.5  # times the highest at the start; runs that learned up to 0.9, none from 1.5 up
 FAR_ABOVE = 10.0  # times the highest later on, where runs that learned had up to 4.7
 BELOW = 150.0  # times below the lowest; runs that crept 170 and more, ones that halved it up to 78
 FRESH = 10  # steps made by an optimizer that is at its start
