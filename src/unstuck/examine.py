@@ -8,6 +8,7 @@ import torch
 from unstuck import catalog
 from unstuck.diagnose import diagnose
 from unstuck.experiment import Examination, NotProbed, Probe, Result
+from unstuck.lab.generators import generators
 from unstuck.lab.subject import Subject
 from unstuck.lab.untouched import untouched
 from unstuck.records import Run
@@ -65,5 +66,11 @@ def examined(
 
 def performed(probe: Probe, subject: Subject, seconds: float = float("inf")) -> Result:
     """One probe, and everything put back."""
-    with untouched((subject.model, *subject.others), subject.optimizer), torch.enable_grad():
-        return probe(subject, seconds=seconds)
+    held = generators(subject)
+    modules = (subject.model, *subject.others)
+    try:
+        with untouched(modules, subject.optimizer), torch.enable_grad():
+            return probe(subject, seconds=seconds)
+    finally:
+        for restore in held.values():
+            restore()

@@ -177,4 +177,5 @@ def _next_step(subject: Subject) -> list[float]:
     loss = subject.value()
     loss.backward()
     subject.optimizer.step()
-    return [float(loss.detach()), *(float(p.detach().double().sum()) for p in subject.model.parameters())]
+    weights = (p.detach().double().sum() for p in subject.model.parameters())
+    return [float(loss.detach()), *(float(total) for total in weights)]

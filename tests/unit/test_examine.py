@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -105,6 +106,37 @@ def test_probing_in_a_watched_run_records_the_facts_and_no_steps(tmp_path):
     assert any(name.startswith("start/") for name in kept.facts)
     losses = [s for n, s in kept.series.items() if n.startswith("loss/")]
     assert [len(s) for s in losses] == [4]
+
+
+class Noisy(nn.Module):
+    """Draws from generators of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.fit = nn.Linear(3, 2)
+        self.drawn, self.chosen = torch.Generator().manual_seed(1), np.random.default_rng(2)
+
+    def forward(self, x):
+        noise = torch.randn(x.shape, generator=self.drawn)
+        return self.fit(x + noise * self.chosen.random())
+
+
+def test_generators_that_a_model_holds_are_put_back():
+    torch.manual_seed(0)
+    it = Subject(Noisy(), (torch.randn(8, 3), torch.randint(2, (8,))), F.cross_entropy)
+    held = it.model.drawn.get_state(), it.model.chosen.bit_generator.state
+    examined(it, chosen(["start", "determinism"]))
+    assert torch.equal(it.model.drawn.get_state(), held[0])
+    assert it.model.chosen.bit_generator.state == held[1]
+
+
+def test_a_model_without_shapes_yet_is_asked_to_run_once():
+    model = nn.Sequential(nn.LazyLinear(2))
+    it = Subject(model, (torch.randn(8, 3), torch.randint(2, (8,))), F.cross_entropy)
+    left_out = examined(it, chosen(["start"])).left_out
+    assert left_out == {
+        "start": "some parameters have no shape yet: run the model once before probing"
+    }
 
 
 def test_a_probe_called_by_itself_restores_too():

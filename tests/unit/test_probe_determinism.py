@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from unstuck import Subject
 from unstuck.examine import performed
 from unstuck.experiment import NotProbed
+from unstuck.lab.generators import generators
 from unstuck.lab.operations import Recorder, digest, first_difference
-from unstuck.lab.operations_repeated import generators, once
+from unstuck.lab.operations_repeated import once
 from unstuck.probes.determinism import determinism
 
 Facts = dict[str, Any]

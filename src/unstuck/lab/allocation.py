@@ -30,25 +30,6 @@ PHASES = ("forward", "backward", "step")
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-def bytes_of(text: str) -> int:
-    """Bytes of a size as people write it: 1 GB = 10^9 bytes, 1 GiB = 2^30. ValueError else.
-
-    >>> bytes_of("15GB"), bytes_of("24 GiB"), bytes_of("512 MB"), bytes_of("8g")
-    (15000000000, 25769803776, 512000000, 8000000000)
-    """
-    words = text.strip().upper().removesuffix("B")
-    binary = words.endswith("I")
-    words = words.removesuffix("I")
-    unit = words[-1:] if words[-1:] in "KMGT" else ""
-    try:
-        number = float(words.removesuffix(unit))
-    except ValueError:
-        number = -1.0
-    if not 0 < number < 1e15:
-        raise ValueError(f"{text[:40]!r} is no amount of memory; write it like 15GB or 24GiB")
-    return int(number * (1024 ** " KMGT".index(unit) if binary and unit else UNITS[unit]))
-
-
 def shown(count: float) -> str:
     """Bytes for people, in powers of ten.
 

@@ -1,5 +1,6 @@
 """What a model and its loss make of a batch that is cut into micro-batches."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def _error_of_mean(draws: Tensor) -> float:
     count = len(draws)
     if count < 2:
         return 0.0
-    return float((draws - draws.mean(0)).square().sum() / (count * (count - 1))) ** 0.5
+    return math.sqrt(float((draws - draws.mean(0)).square().sum() / (count * (count - 1))))
 
 
 def alone(subject: Subject, flat: Flat, batch: Any, seed: int) -> Tensor:

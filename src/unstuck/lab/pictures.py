@@ -118,7 +118,7 @@ def _reduced(pictures: Floats, goal: tuple[int, int]) -> Floats:
 
 def _different(first: Floats, second: Floats) -> NDArray[np.bool_]:
     """The first of equal pairs."""
-    found = {}
+    found: dict[bytes, int] = {}
     for i, pair in enumerate(zip(first, second, strict=True)):
         found.setdefault(b"".join(part.tobytes() for part in pair), i)
     return np.isin(np.arange(len(first)), list(found.values()))

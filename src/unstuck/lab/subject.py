@@ -247,7 +247,7 @@ def _held(loss: Loss | None) -> Iterator[nn.Module]:
         yield from (a for a in (*loss.args, *loss.keywords.values()) if isinstance(a, nn.Module))
         loss = loss.func
     owner = getattr(loss, "__self__", None)
-    cells = [c.cell_contents for c in getattr(loss, "__closure__", None) or () if _filled(c)]
+    cells = [c.cell_contents for c in getattr(loss, "__closure__", None) or () if filled(c)]
     held = [loss, owner, *cells]
     if owner is not None and not isinstance(owner, nn.Module):
         held += list(getattr(owner, "__dict__", {}).values())
@@ -258,7 +258,8 @@ def _held(loss: Loss | None) -> Iterator[nn.Module]:
     yield from (m for m in held if isinstance(m, nn.Module))
 
 
-def _filled(cell: Any) -> bool:
+def filled(cell: Any) -> bool:
+    """Whether a closure's cell holds something."""
     try:
         return cell.cell_contents is not None
     except ValueError:

@@ -19,7 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter as preserve_version
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
+
+from unstuck.experiment import NotProbed
 
 DEEPEST = 6  # containers within containers that are followed: state of state of an optimizer
 
@@ -96,6 +99,8 @@ class _Before:
         with torch.no_grad():
             for kept in self.tensors:
                 kept.put_back()
+        for kept in self.tensors:  # after all of them: a gradient must be of its parameter's kind
+            kept.put_back_gradient()
         self.switches.put_back()
         self.random.put_back()
 
@@ -104,6 +109,8 @@ class _Kept:
     """One tensor: its storage, its numbers, its gradient, its hooks."""
 
     def __init__(self, tensor: Tensor) -> None:
+        if is_lazy(tensor):
+            raise NotProbed("some parameters have no shape yet: run the model once before probing")
         self.tensor, self.data = tensor, tensor.data
         self.numbers = tensor.data.clone()
         self.asks = tensor.requires_grad
@@ -117,15 +124,17 @@ class _Kept:
             tensor.grad = None  # of another kind perhaps, and then in the way of the storage
         tensor.data = self.data
         self.data.copy_(self.numbers)
-        if tensor.is_leaf:
-            if tensor.requires_grad != self.asks:
-                tensor.requires_grad_(self.asks)
-            tensor.grad = self.grad
+        if tensor.is_leaf and tensor.requires_grad != self.asks:
+            tensor.requires_grad_(self.asks)
         for name, now in _hooks(tensor).items():
             now.clear()
             now.update(self.hooks.get(name, {}))
         if self.version is not None:  # the same numbers: graphs that wait for backward stay valid
             self.version.__exit__()
+
+    def put_back_gradient(self) -> None:
+        if self.tensor.is_leaf:
+            self.tensor.grad = self.grad
 
 
 def _hooks(tensor: Tensor) -> dict[str, dict[int, Any]]:

@@ -78,11 +78,11 @@ import torch
 
 from unstuck.experiment import Listing, NotProbed, Result, probe
 from unstuck.lab.batch import tensors
+from unstuck.lab.generators import generators
 from unstuck.lab.operations import Operation, digest, first_difference
 from unstuck.lab.operations_repeated import (
     Step,
     from_checkpoint,
-    generators,
     largest_difference,
     once,
 )

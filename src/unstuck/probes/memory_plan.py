@@ -40,7 +40,7 @@ CPU's kernels stands for that of the GPU's.
 >>> import torch
 >>> from torch import nn
 >>> from unstuck import Subject
->>> from unstuck.lab.allocation import bytes_of
+>>> from unstuck.lab.sizes import bytes_of
 >>> net = nn.Sequential(nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
 >>> adam = torch.optim.Adam(net.parameters())
 >>> batch = (torch.randn(32, 100), torch.randint(10, (32,)))

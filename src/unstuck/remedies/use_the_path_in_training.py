@@ -1,4 +1,4 @@
-"""use-the-path-in-training: let the training loss pass the path that is taken when the model is used.
+"""use-the-path-in-training: let training's loss pass the path that is taken at use.
 
 ## What it changes
 A term joins the loss that goes the way of use: the encoder of the one domain into the decoder of
