@@ -81,10 +81,11 @@ def denoising() -> unstuck.Subject:
 
 
 class Reader(nn.Module):
-    """A causal transformer of 0.8 M parameters over 64 characters."""
+    """A transformer of 0.8 M parameters over 64 characters."""
 
-    def __init__(self, words: int = 64, width: int = 128) -> None:
+    def __init__(self, causal: bool, words: int = 64, width: int = 128) -> None:
         super().__init__()
+        self.causal = causal
         self.words, self.places = nn.Embedding(words, width), nn.Embedding(64, width)
         layer = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.1, batch_first=True)
         self.layers = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
@@ -92,13 +93,15 @@ class Reader(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         places = self.places(torch.arange(x.shape[1], device=x.device))
-        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
-        read = self.layers(self.words(x) + places, mask=mask, is_causal=True)
+        mask = None
+        if self.causal:
+            mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
+        read = self.layers(self.words(x) + places, mask=mask, is_causal=self.causal)
         scores: Tensor = self.scores(read)
         return scores
 
 
-def text() -> unstuck.Subject:
+def text(causal: bool = True) -> unstuck.Subject:
     """Predict the next character of a made-up language with a transformer."""
     state = torch.randint(64, (16 * 12, 1))
     text = [state]
@@ -111,12 +114,17 @@ def text() -> unstuck.Subject:
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return F.cross_entropy(model(batch[0]).flatten(0, 1), batch[1].flatten())
 
-    model = Reader()
+    model = Reader(causal)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
     return unstuck.Subject(model, data[0], loss, optimizer, batches=data[1:10], held_out=data[10:])
 
 
-SUBJECTS = (digits, digits_too_fast, denoising, text)
+def text_without_mask() -> unstuck.Subject:
+    """The same with its mask forgotten: every place sees the character it must predict."""
+    return text(causal=False)
+
+
+SUBJECTS = (digits, digits_too_fast, denoising, text, text_without_mask)
 
 
 def main() -> None:

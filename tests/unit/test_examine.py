@@ -108,6 +108,21 @@ def test_probing_in_a_watched_run_records_the_facts_and_no_steps(tmp_path):
     assert [len(s) for s in losses] == [4]
 
 
+def test_the_time_of_probing_is_none_of_the_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr("unstuck.watcher.session.chosen", lambda only: (dawdle, dawdle))
+    it = subject()
+    optimizer = torch.optim.SGD(it.model.parameters(), lr=0.1)
+    with unstuck.watch(out=tmp_path / "run", budget=None) as run:
+        for step in range(6):
+            optimizer.zero_grad()
+            it.value().backward()
+            optimizer.step()
+            if step == 3:
+                unstuck.probe(it.model, it.batch, it.loss, optimizer)
+    times = unstuck.load(run.path).series["seconds/step"].value
+    assert times.max() < 0.5  # of which 0.6 s would be the experiments'
+
+
 class Noisy(nn.Module):
     """Draws from generators of its own."""
 

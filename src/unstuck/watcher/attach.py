@@ -115,6 +115,10 @@ class Watcher(Told):
         """Record what is known once."""
         self._recorder.note(facts)
 
+    def leave_out(self, seconds: float) -> None:
+        """An experiment took so long: no time of the steps' own."""
+        self._recorder.leave_out(seconds)
+
     def attach(self) -> None:
         """Begin to watch: backward passes, optimizer steps, module calls."""
         self._handles = [

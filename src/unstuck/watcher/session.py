@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,11 @@ def probe(
     or a loss.
     """
     subject = Subject(model, batch, loss, optimizer, **more)
+    began = time.monotonic()
     found = examined(subject, chosen(only), seconds=seconds)
     note(found.facts)
+    if _active is not None and _active.attached:
+        _active.leave_out(time.monotonic() - began)
     return found
 
 
