@@ -28,12 +28,15 @@ check: $(VENV)/.dev  ## lint, format, types, layers
 light: $(LIGHT)/.done  ## logs are read and diagnosed where torch is not installed
 	$(LIGHT)/bin/python scripts/check_without_torch.py
 
-bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading speed, the cost of being watched, error rates
+bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading, watching, probing: what they cost; error rates
 	$(LIGHT)/bin/python bench/start.py
 	$(BIN)/python bench/many_runs.py
 	$(BIN)/python bench/read_tensorboard.py
 	$(BIN)/python bench/watch_overhead.py
 	$(BIN)/python bench/live_cost.py
+	$(BIN)/python bench/preflight.py
+	$(BIN)/python bench/memory_plan.py
+	$(BIN)/python bench/noise_scale.py
 	$(BIN)/python bench/long_run.py
 	$(BIN)/python scripts/simulate_trials.py
 
@@ -55,9 +58,10 @@ matrix: $(VENV)/.dev  ## write tests/quality/matrix.tsv anew: what is found in e
 course: $(VENV)/.dev  ## train the whole course, healthy and sick, 5 seeds each; write docs/course.md
 	$(BIN)/python scripts/course.py --page
 
-corpus: $(VENV)/.dev  ## record tests/runs anew (the course's part from `make course`)
+corpus: $(VENV)/.dev  ## record tests/runs anew (the course's part from `make course`), and probe the healthy
 	$(BIN)/python scripts/record_runs.py
 	$(BIN)/python scripts/course.py --corpus
+	$(BIN)/python scripts/probe_runs.py
 
 docs: $(VENV)/.docs  ## the site, into site/
 	$(BIN)/python scripts/build_docs.py

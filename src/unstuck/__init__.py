@@ -23,6 +23,7 @@ from unstuck.records import Verdict as Verdict
 from unstuck.source import UnreadableRunError as UnreadableRunError
 
 if TYPE_CHECKING:
+    from unstuck.lab.families import Family as Family
     from unstuck.lab.paths import path_reliance as path_reliance
     from unstuck.lab.subject import Rollout as Rollout
     from unstuck.lab.subject import Subject as Subject
@@ -37,6 +38,7 @@ _LATER = {
     "log": "unstuck.watcher.session",
     "note": "unstuck.watcher.session",
     "probe": "unstuck.watcher.session",
+    "Family": "unstuck.lab.families",
     "Subject": "unstuck.lab.subject",
     "Rollout": "unstuck.lab.subject",
     "trial": "unstuck.trials",

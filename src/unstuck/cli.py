@@ -16,7 +16,7 @@ from unstuck.cli_export import export_command
 from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
 from unstuck.cli_options import ScriptCommand, probe_option, report_options, show, status_of
-from unstuck.cli_probe import preflight_command, probe_command
+from unstuck.cli_probe import preflight_command, probe_command, recover_command
 from unstuck.diagnose import diagnose
 from unstuck.records import Scalar
 from unstuck.source import UnreadableRunError
@@ -163,6 +163,7 @@ for command in (
     serve_command,
     probe_command,
     preflight_command,
+    recover_command,
     case_group,
 ):
     main.add_command(command)

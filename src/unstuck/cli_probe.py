@@ -1,4 +1,4 @@
-"""Commands that experiment on a live model: probe, preflight."""
+"""Commands that experiment on a live model or look into a checkpoint: probe, preflight, recover."""
 
 import importlib
 import importlib.util
@@ -65,6 +65,37 @@ def preflight_command(target: str, seconds: float, **asked: Any) -> None:
 
     word = _examine(target, chosen(cheap=True), seconds, "preflight", **asked)
     sys.exit({"go": 0, "no-go": 1}.get(word, 2))
+
+
+@click.command(name="recover")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("family", metavar="MODULE:FAMILY")
+def recover_command(checkpoint: Path, family: str) -> None:
+    """Say which options CHECKPOINT was built with, and the tensors that prove it.
+
+    MODULE:FAMILY, or FILE.py:FAMILY, is an unstuck.Family: a builder and what its options may be.
+    """
+    _need_torch()
+    from rich.console import Console
+    from rich.text import Text
+
+    from unstuck.lab.families import Family
+    from unstuck.lab.families_checkpoint import recovered_from_file
+    from unstuck.probes.recipe_recovery import listing, sentences
+    from unstuck.report.terminal import print_table
+    from unstuck.report.text import clean, scalar
+
+    known = _named(family)
+    known = known() if callable(known) and not isinstance(known, Family) else known
+    if not isinstance(known, Family):
+        raise click.ClickException(f"{family} is a {type(known).__name__}, not an unstuck.Family")
+    found = recovered_from_file(checkpoint, known)
+    for line in sentences(found, known.name):
+        click.echo(clean(line, 1000))
+    table = listing(found)
+    rows = [[Text(scalar(cell)) for cell in row] for row in table.rows]
+    print_table(Console(highlight=False), table.columns, rows, [])
+    sys.exit(0 if found.exact else 1)
 
 
 def _need_torch() -> None:
@@ -141,17 +172,25 @@ def subject_of(target: str, seed: int = 0) -> "Subject":
     """What MODULE:FUNCTION gives, as a Subject. ClickException, in one line, where it is none."""
     import torch
 
-    module, colon, name = target.rpartition(":")
-    if not (colon and module and name):
-        raise click.UsageError(f"{target!r}: give {TARGET_HELP}")
-    function = getattr(_imported(module), name, None)
+    function = _named(target)
     if not callable(function):
-        raise click.ClickException(f"{module} has no function {name!r}")
+        raise click.ClickException(f"{target} is a {type(function).__name__}, not a function")
     torch.manual_seed(seed)
     try:
         return _as_subject(function(), target)
     except TypeError as error:
         raise click.ClickException(f"{target}: {error}") from None
+
+
+def _named(target: str) -> Any:
+    """What MODULE:NAME or FILE.py:NAME means. UsageError or ClickException where there is none."""
+    module, colon, name = target.rpartition(":")
+    if not (colon and module and name):
+        raise click.UsageError(f"{target!r}: give {TARGET_HELP}")
+    loaded = _imported(module)
+    if not hasattr(loaded, name):
+        raise click.ClickException(f"{module} has no {name!r}")
+    return getattr(loaded, name)
 
 
 def _imported(module: str) -> Any:

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
+from torch import nn
 
 import unstuck
 from unstuck.cli import main
@@ -69,6 +71,14 @@ def cheating():
 def frozen():
     model = network().requires_grad_(False)
     return model, data()[0], F.cross_entropy
+
+
+def plain(width=16, normalised=False):
+    layers = [nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3)]
+    return nn.Sequential(*layers, *([nn.LayerNorm(3)] if normalised else []))
+
+
+family = unstuck.Family("plain", plain, {"width": [8, 16, 32], "normalised": [False, True]})
 
 
 def number():
@@ -159,8 +169,8 @@ def test_a_model_without_gradients_is_told_probe_by_probe(check):
         (["probe", "check.py"], "give module:function"),
         (["probe", "missing.py:subject"], "there is no file missing.py"),
         (["probe", "no_such_module:subject"], "there is no module no_such_module"),
-        (["probe", "check.py:nothing"], "has no function 'nothing'"),
-        (["probe", "check.py:not_a_function"], "has no function"),
+        (["probe", "check.py:nothing"], "has no 'nothing'"),
+        (["probe", "check.py:not_a_function"], "is a int, not a function"),
         (["probe", "check.py:number"], "gave a int; return an unstuck.Subject"),
         (["probe", "check.py:pair"], "gave a tuple"),
         (["probe", "check.py:no_model"], "not a torch.nn.Module"),
@@ -183,3 +193,31 @@ def test_the_users_own_mistake_keeps_its_traceback(check):
 def test_explain_knows_probes():
     done = run("explain", "noise-scale")
     assert done.exit_code == 0 and "noise" in done.output
+
+
+def test_the_options_of_a_checkpoint_are_recovered_with_their_proof(check):
+    torch.save(nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 3)).state_dict(), "a.pt")
+    done = run("recover", "a.pt", "check.py:family")
+    assert done.exit_code == 0, done.output
+    assert "width=32" in done.output and "(32, 6)" in done.output
+
+
+def test_a_checkpoint_of_another_family_is_not_taken_for_one(check):
+    torch.save(nn.Linear(3, 3).state_dict(), "b.pt")
+    done = run("recover", "b.pt", "check.py:family")
+    assert done.exit_code == 1 and "No recipe of plain" in done.output
+
+
+@pytest.mark.parametrize(
+    ("file", "family", "told"),
+    [
+        ("missing.pt", "family", "missing.pt"),
+        ("check.py", "family", "check.py"),
+        ("check.py", "number", "is a int, not an unstuck.Family"),
+        ("check.py", "absent", "has no 'absent'"),
+    ],
+)
+def test_what_is_no_checkpoint_or_family_is_one_clear_line(check, file, family, told):
+    done = run("recover", file, f"check.py:{family}")
+    assert done.exit_code and "Traceback" not in done.output
+    assert told in done.output + str(done.exception)

@@ -183,7 +183,7 @@ def test_a_file_that_is_no_baseline_ends_in_one_line(unstuck, tmp_path, content)
         (("diagnose", "log.csv", "--severity", "OPT003=bad"), "none of error, warning, info"),
         (("diagnose", "runs", "--html", "x.html"), "--html is for one run"),
         (("series", "README.md"), "is no log unstuck can read"),
-        (("explain", "nothing"), "no pathology, remedy or log format"),
+        (("explain", "nothing"), "no pathology, remedy, probe or log format"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(unstuck, tmp_path, words, told):
