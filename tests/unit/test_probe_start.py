@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import unstuck
-from unstuck.examine import Examination
+from unstuck.examine import Examination, performed
 from unstuck.experiment import Listing, NotProbed
 from unstuck.lab.subject import Subject
 from unstuck.probes.start import start
@@ -257,3 +258,23 @@ def test_what_cannot_be_trained_is_told_apart() -> None:
         start(Subject(frozen, labelled(), F.cross_entropy))
     with pytest.raises(NotProbed, match="graph was cut"):
         start(Subject(mlp(), labelled(), lambda out, y: F.cross_entropy(out.detach(), y)))
+
+
+class Recomputed(nn.Module):
+    """Its middle is run again in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.middle, self.last = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = checkpoint(self.middle, self.first(x), use_reentrant=True)
+        return self.last(hidden)
+
+
+def test_layers_that_are_recomputed_are_reached() -> None:
+    torch.manual_seed(0)
+    batch = (torch.randn(8, 4), torch.randint(3, (8,)))
+    found = performed(start, Subject(Recomputed(), batch, F.cross_entropy))
+    assert found.facts["start/model/reached"] == 1.0
+    assert found.facts["start/model/silent"] == 0.0

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.lab.batch import tensors
+from unstuck.lab.flat_gradient import slopes
 from unstuck.lab.short_training import seeded
 from unstuck.lab.subject import Subject
 
@@ -61,7 +62,7 @@ def _frozen(subject: Subject) -> Iterator[Blocker]:
 
 def _unreached(subject: Subject, loss: Tensor) -> Iterator[Blocker]:
     named = [(n, p) for n, p in subject.model.named_parameters() if p.requires_grad]
-    gradients = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
+    gradients = slopes(loss, [p for _, p in named])
     without = [
         (name, p)
         for (name, p), g in zip(named, gradients, strict=True)

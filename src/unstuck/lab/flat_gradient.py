@@ -104,6 +104,18 @@ class Flat:
         return self.left()
 
 
+def slopes(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
+    """The loss's gradient for each parameter, None where it does not come; the graph is kept.
+
+    By a backward pass: `autograd.grad` skips layers that are recomputed. They stay in `.grad`.
+    """
+    for parameter in parameters:
+        (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).clear()
+        parameter.grad = None
+    loss.backward(retain_graph=True)
+    return [parameter.grad for parameter in parameters]
+
+
 def let_gradients_be(model: nn.Module) -> None:
     """No step is made within the backward pass, as some make it to save memory."""
     for parameter in model.parameters():

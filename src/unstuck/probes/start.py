@@ -63,6 +63,7 @@ from torch import Tensor, nn
 from unstuck.experiment import Bars, Listing, NotProbed, Picture, Result, probe
 from unstuck.lab.age import steps_made
 from unstuck.lab.batch import tensors
+from unstuck.lab.flat_gradient import slopes
 from unstuck.lab.loss_calls import Guessing, Hearing
 from unstuck.lab.reach import parts_of, reached_by
 from unstuck.lab.subject import TOTAL, Subject
@@ -152,10 +153,10 @@ def _depth(
     name: str, loss: Tensor, weights: dict[str, nn.Parameter], spreads: dict[str, float]
 ) -> tuple[dict[str, Scalar], list[str], list[Picture]]:
     """What the gradient reaches, and how the scales change from the first layer to the last."""
-    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    slopes = dict(zip(weights, found, strict=True))
+    found = slopes(loss, list(weights.values()))
+    by_name = dict(zip(weights, found, strict=True))
     total = sum(p.numel() for p in weights.values())
-    missed = [n for n, slope in slopes.items() if slope is None]
+    missed = [n for n, slope in by_name.items() if slope is None]
     silent = sum(s.numel() for s in found if s is not None and not bool(s.any()))
     share = 1 - sum(weights[n].numel() for n in missed) / total
     key = f"start/{name}"
@@ -164,7 +165,7 @@ def _depth(
     if missed:
         facts[f"{key}/unreached"] = ", ".join(missed[:MOST_NAMES])
         said[0] += f" It does not reach {_listed(missed)}."
-    scales = {n: s for n in spreads if (s := _size(slopes.get(f"{n}.weight"))) > 0}
+    scales = {n: s for n in spreads if (s := _size(by_name.get(f"{n}.weight"))) > 0}
     pictures: list[Picture] = []
     if len(spreads) > 1:
         (first, a), (last, b) = (list(spreads.items())[i] for i in (0, -1))
