@@ -67,8 +67,10 @@ docs: $(VENV)/.docs  ## the site, into site/
 	$(BIN)/python scripts/build_docs.py
 	$(BIN)/mkdocs build --strict --quiet
 
-screenshot: $(VENV)/.dev  ## the README's picture, from demo/report.html
+screenshot: $(VENV)/.dev  ## the README's pictures, from demo/report.html and a preflight
 	$(BIN)/python scripts/screenshot_report.py demo/report.html docs/report.png --height 1700 --scale 1
+	-$(BIN)/unstuck preflight bench/preflight.py:text_without_mask --html demo/preflight.html
+	$(BIN)/python scripts/screenshot_report.py demo/preflight.html docs/preflight.png --height 1130 --width 1100 --scale 1
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)
