@@ -81,13 +81,18 @@ class Item:
         return float(np.nanmax(self.healthy.values("seconds")))
 
     def known_codes(self, fault: str) -> list[str]:
-        """The fault's codes that have a detector."""
-        there = {d.code for d in catalog.detectors()}
+        """The fault's codes that have a detector; not those that only a probe can tell of."""
+        there = {d.code for d in catalog.detectors() if not _of_a_probe(d)}
         return [code for code in self.module.FAULTS[fault].codes if code in there]
 
     def named_first(self, fault: str) -> int:
         codes = self.module.FAULTS[fault].codes
         return sum(bool(n) and n[0] in codes for n in self.faults[fault].named.values())
+
+
+def _of_a_probe(detector: Detector) -> bool:
+    found = [meaning_of(pattern.replace("*", "x")) for pattern in detector.needs_facts]
+    return any(entry and entry.written_by.startswith("probe") for entry in found)
 
 
 def results_of(jobs: "list[Job]") -> list[Item]:
