@@ -14,7 +14,9 @@ from rich.table import Table
 import unstuck
 from unstuck import UnreadableRunError, catalog
 from unstuck.cases.course import item
+from unstuck.detector import Detector
 from unstuck.trials.judge import Sample
+from unstuck.vocabulary import meaning_of
 
 if TYPE_CHECKING:
     from course import Job
