@@ -11,6 +11,7 @@ from unstuck import Run, diagnose
 FOLDER = Path(__file__).resolve().parent.parent / "runs"
 PROBED = read(FOLDER / "probed" / "healthy.json.gz")
 LARGEST = 150_000  # bytes
+CLIPPED = {"probed_at_a_rate_that_clipping_holds"}  # no probe knows; the run's own loss does
 MOST_LEFT_OUT = 0.1  # of the trainings: what cannot be taped, such as steps inside of steps
 
 
@@ -27,7 +28,8 @@ def recorded(name):
 def test_what_probes_find_in_a_healthy_run_raises_no_alarm(name):
     run = recorded(name)
     joined = replace(run, facts={**run.facts, **PROBED[name]})
-    for seen in (joined, Run({}, facts=PROBED[name])):
+    alone = [] if name in CLIPPED else [Run({}, facts=PROBED[name])]
+    for seen in (joined, *alone):
         alarms = diagnose(seen).at_least("warning")
         assert not alarms, [f"{f.code} {f.message}" for f in alarms]
 

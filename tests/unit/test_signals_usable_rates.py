@@ -26,11 +26,18 @@ def test_a_rate_within_the_range_is_neither():
         assert not list(too_high(run(now))) and not list(too_low(run(now)))
 
 
-@pytest.mark.parametrize(("steps", "limit"), [(0, ABOVE), (500, FAR_ABOVE), (None, FAR_ABOVE)])
+@pytest.mark.parametrize(("steps", "limit"), [(0, ABOVE), (None, FAR_ABOVE)])
 def test_above_counts_from_the_limit_on_which_is_larger_after_some_steps(steps, limit):
     assert not list(too_high(run(0.1 * limit * 0.95, steps)))
     assert factors(too_high(run(0.1 * limit * 1.05, steps))) == [round(limit * 1.05, 3)]
     assert all(p.evidence.holds() for p in too_high(run(0.1 * limit * 1.05, steps)))
+
+
+def test_late_in_a_training_only_a_loss_that_is_recorded_tells():
+    level, limit = [2.3] * 5, 0.1 * FAR_ABOVE
+    assert not list(too_high(run(20 * limit, 500)))
+    assert not list(too_high(run(0.95 * limit, 500, losses=level)))
+    assert [p.told for p in too_high(run(1.05 * limit, 500, losses=level))] == [True]
 
 
 def test_below_counts_from_the_limit_on_at_the_start_only():

@@ -10,21 +10,24 @@ Facts of the probe `registration`: the offset's interval begins above `FAR` px, 
 than `AGREE` of at least `FEWEST` pairs show the same offset by themselves, `ALIKE` times as sharply
 as shuffled pairs do: where all pictures show the same, they may well be meant to differ.
 Where all pairs are of one batch it is an *info*: a shift drawn batch by batch, or the motion of one
-scene, looks the same.
+scene, looks the same; and where the second picture, moved back, equals the first (correlation above
+`SAME`): the next frame of a film may well have moved.
 
 ## Example
 >>> from unstuck import Run
->>> def run(low=1.9, agreement=1.0, pairs=32, batches=4, likeness=3.0):
+>>> def run(low=1.9, agreement=1.0, pairs=32, batches=4, likeness=3.0, same=0.7):
 ...     known = {"low": low, "agreement": agreement, "pairs": pairs, "batches": batches}
-...     known |= {"likeness": likeness, "dx": 2.0, "dy": 0.1, "offset": 2.0025}
+...     known |= {"likeness": likeness, "same": same, "dx": 2.0, "dy": 0.1, "offset": 2.0025}
 ...     return Run.of(facts={f"registration/model/{name}": v for name, v in known.items()})
 >>> [finding.message for finding in misregistered_pairs(run())]
 ['model: second pictures lie 2.00 px off the first (+2.00 right, +0.10 down) in 100% of 32 pairs']
 >>> more = run(low=0.8), run(agreement=0.7), run(pairs=10), run(likeness=1.8)
 >>> [len(misregistered_pairs(r)) for r in more]
 [1, 1, 1, 1]
->>> [finding.severity for finding in misregistered_pairs(run(batches=1))]
-['info']
+>>> [f.severity for r in (run(batches=1), run(same=1.0)) for f in misregistered_pairs(r)]
+['info', 'info']
+>>> [finding.severity for finding in misregistered_pairs(run())]
+['warning']
 
 ## Look-alikes
 Every second pixel instead of the mean of four (a third of a pixel), pairs that each lie elsewhere,
@@ -59,16 +62,18 @@ from unstuck.signals.names import shown
 FAR = 0.6  # px; registered pairs lie up to 0.1 apart, decimated ones 0.35
 AGREE = 0.6  # of the pairs; of unrelated pairs at most a third do, of registered ones nearly all
 ALIKE = 1.5  # times as sharp; unrelated pairs reach 1.4, contrasts of one anatomy 1.9
+SAME = 0.95  # correlation; frames of moving films reach 1.0, fonts and contrasts at most 0.7
 FEWEST = 8  # pairs; of four unrelated ones three may agree by chance
+
+FACTS = ("low", "agreement", "pairs", "likeness", "same", "dx", "dy", "offset", "batches")
 
 
 @detector("DAT003", needs_facts=("registration/*/low", "registration/*/agreement"))
 def misregistered_pairs(run: Run) -> Iterator[Finding]:
     for name in run.facts_matching("registration/*/low"):
         place = name.removesuffix("/low")
-        low, agreement, pairs, alike, dx, dy, offset, batches = (
-            known(run, f"{place}/{what}")
-            for what in ("low", "agreement", "pairs", "likeness", "dx", "dy", "offset", "batches")
+        low, agreement, pairs, alike, same, dx, dy, offset, batches = (
+            known(run, f"{place}/{what}") for what in FACTS
         )
         if not (low > FAR and agreement > AGREE and pairs >= FEWEST and alike > ALIKE):
             continue
@@ -84,5 +89,5 @@ def misregistered_pairs(run: Run) -> Iterator[Finding]:
                 from_the_start(run, name, ">", FAR),
                 from_the_start(run, f"{place}/agreement", ">", AGREE),
             ),
-            severity="warning" if batches > 1 else "info",
+            severity="info" if batches <= 1 or same > SAME else "warning",
         )

@@ -196,7 +196,8 @@ ENTRIES = (
         "how the second pictures of pairs lie to the first: dx, dy (to the right, down), offset, "
         "low, high (its length and its interval), scatter (median distance of single pairs from "
         "it), agreement (share of pairs within 1 px of it), likeness (how sharply pairs match over "
-        "shuffled ones), turn (degrees), stretch (%), pairs, batches",
+        "shuffled ones), same (correlation of grey values, moved back), turn (degrees), stretch "
+        "(%), pairs, batches",
         "probe registration",
     ),
     Entry(

@@ -23,6 +23,7 @@ training; order of channels, side, offset, then gain and bias of the brightness,
 - `registration/<model>/offset`, `low`, `high`: the length of that, and its 95 % interval, px
 - `registration/<model>/agreement`: share of pairs whose own offset is within 1 px of it
 - `registration/<model>/scatter`: median distance of the pairs' own offsets from it, px
+- `registration/<model>/same`: correlation of grey values, the second moved back (1: the same)
 - `registration/<model>/likeness`: how sharply pairs match over how sharply shuffled ones do
 - `registration/<model>/turn` (degrees), `stretch` (%): of the second against the first
 - `registration/<model>/pairs`, `batches`: how many were looked at
@@ -62,7 +63,7 @@ from unstuck.lab.phase import SMALLEST, Complexes, Offsets, edges, heights, offs
 from unstuck.lab.pictures import gathered, numbers
 from unstuck.lab.preparation import Preparation, compared
 from unstuck.lab.subject import Subject
-from unstuck.records import Scalar
+from unstuck.records import Floats, Scalar
 
 BATCHES = 8
 NEAR = 1.0  # px: pairs closer to the common offset agree with it
@@ -116,6 +117,7 @@ def _pairs(subject: Subject) -> Told:
         f"{name}/agreement": agreement,
         f"{name}/scatter": float(np.median(found.apart)) * times,
         f"{name}/likeness": likeness,
+        f"{name}/same": _same(first, second, found),
         f"{name}/pairs": len(first),
         f"{name}/batches": batches,
     }
@@ -126,6 +128,16 @@ def _pairs(subject: Subject) -> Told:
         if turned:
             said += _said_of_turn(turned, min(first.shape[2:]))
     return facts, said, [_table(found, times)]
+
+
+def _same(first: Floats, second: Floats, found: Offsets) -> float:
+    """Median correlation of the grey values of pairs, the second moved back by whole pixels."""
+    moved = np.rint([found.dy, found.dx]).astype(np.int64)
+    a, b = (x.mean(1) for x in (first, second))
+    pair = overlap(a, b, moved)
+    a, b = (x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(1, keepdims=True) for x in pair)
+    size = np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    return float(np.median((a * b).sum(1) / np.maximum(size, 1e-12)))
 
 
 def _said(found: Offsets, agreement: float, likeness: float, times: int, pairs: int) -> str:

@@ -30,13 +30,18 @@ class Placed:
 
 
 def too_high(run: Run) -> Iterator[Placed]:
-    """Rates far above the highest usable one, unless a loss has fallen at them all the same."""
+    """Rates far above the highest usable one, unless a loss has fallen at them all the same.
+
+    Later in a training only where a loss is recorded: near its floor no rate lowers it much.
+    """
     better = _loss_is_better(run)
     for model, of in told_of(run, "rate").items():
         now, high = number(of, "now", 0.0), number(of, "high", math.nan)
-        fresh = number(of, "steps", math.inf) <= FRESH
+        steps = number(of, "steps", math.inf)  # plain SGD counts none
+        fresh = steps <= FRESH
         limit = ABOVE if fresh else FAR_ABOVE
-        if better or not now > limit * high > 0:
+        late = FRESH < steps < math.inf and better is None
+        if better or late or not now > limit * high > 0:
             continue
         claim = from_start if fresh else Evidence.of_fact
         evidence = claim(run, f"rate/{model}/now", ">", limit * high)
