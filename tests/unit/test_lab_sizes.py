@@ -13,7 +13,9 @@ def test_a_size_is_understood(text, size):
     assert bytes_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "15 apples", "-3GB", "0GB", "15ib", "1e9", "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "GB", "15 apples", "-3GB", "0GB", "15ib", "1e9", "nan", "inf GB", "9" * 5000]
+)
 def test_what_is_no_size_is_refused_in_one_line(text):
     with pytest.raises(ValueError, match="write it as 15GB") as told:
         bytes_of(text)
