@@ -38,10 +38,12 @@ either; an error that is larger, not large; and a network that sees enough:
   <https://arxiv.org/abs/1805.12219>
 """
 
+import math
 from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.known import known
 from unstuck.signals.names import shown
 
 # All three: holes filled and rows summed up on crops and on the full canvas, LOG.md.
@@ -55,10 +57,7 @@ def keyhole_patches(run: Run) -> Iterator[Finding]:
     for fact in run.facts_matching("keyhole/*/full"):
         model = fact.split("/")[1]
         names = [f"keyhole/{model}/{what}" for what in ("patch", "full", "seen")]
-        values = [run.facts.get(name) for name in names]
-        patch, full, seen = (
-            float(v) if isinstance(v, int | float) else float("nan") for v in values
-        )
+        patch, full, seen = (known(run, name, math.nan) for name in names)
         if not (patch < LEARNT and full > MISSED and seen < SEEN):
             continue
         yield Finding(

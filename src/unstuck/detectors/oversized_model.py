@@ -51,8 +51,9 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Finding, Run
+from unstuck.signals.known import from_the_start
 from unstuck.signals.names import shown
-from unstuck.signals.probed import from_start, number, told_of
+from unstuck.signals.probed import number, told_of
 
 # All three: wide networks on few noisy samples, and sound ones on digits (LOG.md).
 BY_HEART = 0.3  # of the loss on held-out samples; what was learned by heart came below 0.01
@@ -88,8 +89,8 @@ def oversized_model(run: Run) -> Iterator[Finding]:
                 f"{smaller:.3g}"
             ),
             evidence=(
-                from_start(run, f"capacity/{model}/unseen", ">", LOST * chance),
-                from_start(run, f"capacity/{model}/train", "<", BY_HEART * unseen),
-                from_start(run, f"capacity/{model}/smaller_unseen", "<", GAINS * chance),
+                from_the_start(run, f"capacity/{model}/unseen", ">", LOST * chance),
+                from_the_start(run, f"capacity/{model}/train", "<", BY_HEART * unseen),
+                from_the_start(run, f"capacity/{model}/smaller_unseen", "<", GAINS * chance),
             ),
         )

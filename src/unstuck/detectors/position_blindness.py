@@ -40,10 +40,12 @@ either way; and pictures that show their places, such as a seed or an object in 
   <https://arxiv.org/abs/2001.08248>
 """
 
+import math
 from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.known import known
 from unstuck.signals.names import shown
 
 # All four: shading and vignettes with and without coordinates, textures, digits, LOG.md.
@@ -62,10 +64,7 @@ def position_blindness(run: Run) -> Iterator[Finding]:
     for fact in run.facts_matching("position/*/needed"):
         model = fact.split("/")[1]
         names = [f"position/{model}/{what}" for what in ("change", "needed", "left", "input")]
-        values = [run.facts.get(name) for name in names]
-        change, needed, left, of_input = (
-            float(v) if isinstance(v, int | float) else float("nan") for v in values
-        )
+        change, needed, left, of_input = (known(run, name, math.nan) for name in names)
         if not (change < SAME and needed > NEEDED and left > LEFT and of_input < SHOWN):
             continue
         yield Finding(

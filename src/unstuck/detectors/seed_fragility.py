@@ -35,10 +35,12 @@ differ as much without any change:
 - Mordvintsev et al., Growing Neural Cellular Automata, 2020, <https://distill.pub/2020/growing-ca>
 """
 
+import math
 from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.known import known
 from unstuck.signals.names import shown
 
 # All three: rules that build discs from seeds and from films of noise, LOG.md.
@@ -53,11 +55,12 @@ def seed_fragility(run: Run) -> Iterator[Finding]:
     for fact in run.facts_matching("fragility/*/worst"):
         model = fact.split("/")[1]
         built, worst, chance = (
-            _number(run, f"fragility/{model}/{what}") for what in ("built", "worst", "chance")
+            known(run, f"fragility/{model}/{what}", math.nan)
+            for what in ("built", "worst", "chance")
         )
         if not (built > BUILT and worst < LEFT) or chance < CHANCE:
             continue
-        names = [c for c in CHANGES if _number(run, f"fragility/{model}/{c}") <= worst]
+        names = [c for c in CHANGES if known(run, f"fragility/{model}/{c}", math.nan) <= worst]
         which = f" ({names[0]})" if names else ""
         yield Finding(
             "CTX005",
@@ -71,9 +74,3 @@ def seed_fragility(run: Run) -> Iterator[Finding]:
                 Evidence.of_fact(run, f"fragility/{model}/worst", "<", LEFT),
             ),
         )
-
-
-def _number(run: Run, name: str) -> float:
-    """A fact as a number; NaN where it is absent or no number."""
-    value = run.facts.get(name)
-    return float(value) if isinstance(value, int | float) else float("nan")

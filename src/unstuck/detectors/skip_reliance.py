@@ -58,6 +58,7 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.known import known
 from unstuck.signals.names import shown
 
 # All three: U-nets on digits and on MRI contrasts, LOG.md.
@@ -73,26 +74,26 @@ def skip_reliance(run: Run) -> Iterator[Finding]:
         skips, bottleneck, leak = (
             f"reliance/{path}/{what}" for what in ("skips", "bottleneck", "leak")
         )
-        if _number(run, leak) > LEAKS:
+        if known(run, leak) > LEAKS:
             yield Finding(
                 "SKP001",
                 where=path,
                 message=(
-                    f"path {shown(path, 24)}: error x{_number(run, leak):.3g} with only what is "
+                    f"path {shown(path, 24)}: error x{known(run, leak):.3g} with only what is "
                     "known at use: its skips hold the answer"
                 ),
                 evidence=(Evidence.of_fact(run, leak, ">", LEAKS),),
                 severity="error",
             )
             continue
-        unused = 1 + UNUSED * (_number(run, skips) - 1)
-        if _number(run, skips) > DESTROYED and 0 < _number(run, bottleneck) < unused:
+        unused = 1 + UNUSED * (known(run, skips) - 1)
+        if known(run, skips) > DESTROYED and 0 < known(run, bottleneck) < unused:
             yield Finding(
                 "SKP001",
                 where=path,
                 message=(
-                    f"path {shown(path, 24)}: error x{_number(run, skips):.3g} without its skips, "
-                    f"x{_number(run, bottleneck):.3g} with the bottleneck of another sample"
+                    f"path {shown(path, 24)}: error x{known(run, skips):.3g} without its skips, "
+                    f"x{known(run, bottleneck):.3g} with the bottleneck of another sample"
                 ),
                 evidence=(
                     Evidence.of_fact(run, skips, ">", DESTROYED),
@@ -104,10 +105,4 @@ def skip_reliance(run: Run) -> Iterator[Finding]:
 
 def _answer_is_near(run: Run, model: str) -> bool:
     noisy = f"echo/{model}/noise" in run.facts
-    return noisy or 0 < _number(run, f"echo/{model}/asked") < NEAR
-
-
-def _number(run: Run, name: str) -> float:
-    """A fact as a number; 0 where it is absent or no number."""
-    value = run.facts.get(name, 0.0)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return noisy or 0 < known(run, f"echo/{model}/asked") < NEAR

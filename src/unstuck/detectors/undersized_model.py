@@ -55,8 +55,9 @@ from collections.abc import Iterator
 
 from unstuck.detector import detector
 from unstuck.records import Finding, Run
+from unstuck.signals.known import from_the_start
 from unstuck.signals.names import shown
-from unstuck.signals.probed import from_start, number, told_of
+from unstuck.signals.probed import number, told_of
 
 # All three: networks on digits, lines and waves (LOG.md).
 LEVEL = 0.3  # of what was left; undersized models took off up to 0.23, learning ones 0.4 and more
@@ -90,8 +91,8 @@ def undersized_model(run: Run) -> Iterator[Finding]:
                     f"larger one gets {larger:.2g} on unseen ones, it {own:.2g}"
                 ),
                 evidence=(
-                    from_start(run, f"capacity/{model}/unseen", ">", BETTER * larger),
-                    from_start(run, f"overfit/{model}/falling", "<", LEVEL),
+                    from_the_start(run, f"capacity/{model}/unseen", ">", BETTER * larger),
+                    from_the_start(run, f"overfit/{model}/falling", "<", LEVEL),
                 ),
             )
         elif left > MUCH and math.isfinite(number(of, "floor", math.nan)):
@@ -102,6 +103,6 @@ def undersized_model(run: Run) -> Iterator[Finding]:
                     f"{name} cannot learn {samples:.0f} samples by heart: {left:.0%} of the way to "
                     "the floor of the loss is left"
                 ),
-                evidence=(from_start(run, f"overfit/{model}/share", ">", MUCH),),
+                evidence=(from_the_start(run, f"overfit/{model}/share", ">", MUCH),),
                 severity="info",
             )

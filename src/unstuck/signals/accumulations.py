@@ -1,11 +1,11 @@
 """What the probe `accumulation-equality` found in the training's own way to accumulate."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from unstuck.records import Evidence, Op, Run, Series
+from unstuck.records import Evidence, Op, Run
+from unstuck.signals.known import from_the_start, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,11 @@ class Accumulation:
 
     def number(self, fact: str) -> float:
         """A fact as a number; NaN where it is absent or none."""
-        value = self.run.facts.get(self._name(fact))
-        return float(value) if isinstance(value, int | float) else float("nan")
+        return known(self.run, self._name(fact), math.nan)
 
     def evidence(self, fact: str, op: Op, limit: float) -> Evidence:
         """On a fact: what the code does it does from the first step on."""
-        series = Series(self._name(fact), np.array([0]), np.array([self.number(fact)]))
-        return Evidence(series, op, limit, (0, 0))
+        return from_the_start(self.run, self._name(fact), op, limit)
 
     def _name(self, fact: str) -> str:
         return f"accumulation/{self.model}/{fact}"

@@ -1,8 +1,10 @@
 """How far a training had come when an experiment asked what its model gives back."""
 
+import math
 from collections.abc import Iterator
 
 from unstuck.records import Evidence, Op, Run
+from unstuck.signals.known import known
 
 
 def echoing(run: Run) -> Iterator[str]:
@@ -12,8 +14,7 @@ def echoing(run: Run) -> Iterator[str]:
 
 def told(run: Run, model: str, what: str) -> float:
     """A fact of the probe echo as a number; NaN where it is absent."""
-    value = run.facts.get(f"echo/{model}/{what}")
-    return float(value) if isinstance(value, int | float) else float("nan")
+    return known(run, f"echo/{model}/{what}", math.nan)
 
 
 def updates(run: Run, model: str) -> int:

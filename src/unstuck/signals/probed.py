@@ -1,8 +1,6 @@
 """What a probe has told of each model."""
 
-import numpy as np
-
-from unstuck.records import Evidence, Op, Run, Scalar, Series
+from unstuck.records import Run, Scalar
 
 
 def told_of(run: Run, subject: str) -> dict[str, dict[str, Scalar]]:
@@ -22,9 +20,3 @@ def number(facts: dict[str, Scalar], what: str, otherwise: float) -> float:
     """A fact that is a number, or what is to be taken in its place."""
     value = facts.get(what)
     return float(value) if isinstance(value, int | float) else otherwise
-
-
-def from_start(run: Run, fact: str, op: Op, limit: float) -> Evidence:
-    """Evidence on what has been so since the first step: a size, or a rate before training."""
-    series = Series(fact, np.array([0]), np.array([float(run.facts[fact])]))
-    return Evidence(series, op, limit, (0, 0))

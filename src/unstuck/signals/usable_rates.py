@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from unstuck.records import Evidence, Run
 from unstuck.signals.games import lone_losses
+from unstuck.signals.known import from_the_start
 from unstuck.signals.levels import end_level
-from unstuck.signals.probed import from_start, number, told_of
+from unstuck.signals.probed import number, told_of
 
 # 6 models x 2 optimizers x 10 or 11 rates, 400 steps each, probed at step 0 and 200 (LOG.md).
 ABOVE = 1.5  # times the highest at the start; runs that learned up to 0.9, none from 1.5 up
@@ -43,7 +44,7 @@ def too_high(run: Run) -> Iterator[Placed]:
         late = FRESH < steps < math.inf and better is None
         if better or late or not now > limit * high > 0:
             continue
-        claim = from_start if fresh else Evidence.of_fact
+        claim = from_the_start if fresh else Evidence.of_fact
         evidence = claim(run, f"rate/{model}/now", ">", limit * high)
         yield Placed(model, now, high, now / high, evidence, better is False)
 
@@ -59,7 +60,7 @@ def too_low(run: Run) -> Iterator[Placed]:
         bottomless = number(of, "progress", 0.0) > 1  # below zero: half of the best means nothing
         if better or bottomless or not fresh or not 0 < planned * BELOW < low:
             continue
-        evidence = from_start(run, f"rate/{model}/now", "<", low / BELOW)
+        evidence = from_the_start(run, f"rate/{model}/now", "<", low / BELOW)
         yield Placed(model, now, low, low / planned, evidence, better is False)
 
 
