@@ -136,13 +136,14 @@ def test_the_gap_is_the_distance_of_the_models_themselves(tmp_path):
     from torch import nn
 
     from unstuck.watcher.collector import Watched
+    from unstuck.watcher.intervention import Interventions
     from unstuck.watcher.collectors.replicas import Replicas
     from unstuck.watcher.recorder import Recorder
 
     def projected(model, folder):
         store = Store(folder, name="x", recipe={})
         recorder = Recorder(store)
-        watched = Watched(recorder)
+        watched = Watched(recorder, Interventions({}, recorder.note))
         Replicas(watched)._read("net", model)
         watched.close()
         recorder.flush()

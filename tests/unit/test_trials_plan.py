@@ -86,7 +86,7 @@ BROKEN = {
     "must be written 'module:function', not 'train'": ("project.training:train", "train"),
     "no.py, which does not exist": ("project.training:train", "no.py:train"),
     "changes 'rate', which the baseline does not have (it has: lr,": ("lr = 1e-4", "rate = 1"),
-    "must be a number or a multiple as 'x0.1'": ("x0.05", "times 2"),
+    "give a number, or a multiple such as 'x0.1'": ("x0.05", "times 2"),
     "quote the name in treatment 'free-content': \"weight/...": (
         '"weight/loss/content"',
         "weight.a",

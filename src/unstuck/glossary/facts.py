@@ -17,6 +17,7 @@ ENTRIES = (
     Entry("cut_off/*/at", "", "between which layers the graph was cut", "watch"),
     Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
+    Entry("changed/*", "1", "a live change has acted: changed/<change>", "watch"),
     *context.ENTRIES,
     *ways.ENTRIES,
     *plans.ENTRIES,

@@ -11,6 +11,12 @@ ENTRIES = (
         "watch, every step; logs",
     ),
     Entry(
+        "objective/*",
+        "the loss's own",
+        "a loss as the script wrote it, where a live change adds to it: objective/<loss>",
+        "watch, every step of a changed run",
+    ),
+    Entry(
         "term/*/*",
         "the loss's own",
         "value of one term of a loss, before its weight: term/<loss>/<term>",

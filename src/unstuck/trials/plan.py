@@ -1,16 +1,14 @@
 """A trial as it is fixed before its first result: checked, and to and from JSON."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from unstuck.changes import parsed
 from unstuck.records import Plan, Recipe, Scalar, Treatment
-from unstuck.vocabulary import meaning_of
 
 BASELINE = "baseline"  # the name of the untreated arm
-MULTIPLE = re.compile(r"x\d*\.?\d+([eE][-+]?\d+)?")  # a live change to a multiple: "x0.1"
 
 
 class PlanError(ValueError):
@@ -157,16 +155,10 @@ def _check_treatments(plan: Plan) -> None:
         if names.count(name) > 1:
             raise PlanError(f"two arms are called '{name}': give each treatment its own name")
     for of, recipe in ((BASELINE, plan.baseline), *((t.name, t.changes) for t in plan.treatments)):
-        for field, value in live(recipe).items():
-            if meaning_of(field) is None:
-                raise PlanError(
-                    f"'{of}' changes '{field}', which no watched run has: write it as the series "
-                    f"it moves, weight/<loss>/<term> or lr/<optimizer>"
-                )
-            if isinstance(value, bool) or (
-                isinstance(value, str) and not MULTIPLE.fullmatch(value)
-            ):
-                raise PlanError(f"{field} of '{of}' must be a number or a multiple as 'x0.1'")
+        try:
+            parsed(live(recipe))
+        except ValueError as error:
+            raise PlanError(f"'{of}': {error}") from None
     for treatment in plan.treatments:
         for field in treatment.changes:
             if "/" not in field and field not in plan.baseline:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from unstuck import atomic
+from unstuck.changes import fact_of
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
 from unstuck.records import Outcome, Recipe, Run
@@ -194,10 +195,13 @@ def _from_series(runs: list[Run], metric: str) -> dict[str, float]:
 
 def _not_applied(changes: Recipe, runs: list[Run]) -> str:
     """What is wrong where a live change met nothing of its name in the recorded run."""
-    seen = {name for run in runs for name in run.series}
+    facts = {name: value for run in runs for name, value in run.facts.items()}
     for change in changes:
-        if change not in seen and not any(name.startswith(f"{change}/") for name in seen):
+        if "exit/watcher" in facts:
+            return f"{change} was not carried out to the end ({facts['exit/watcher']})"
+        if fact_of(change) not in facts:
             kind = change.split("/")[0]
+            seen = {name for run in runs for name in run.series}
             there = sorted(name for name in seen if name.startswith(f"{kind}/"))[:5]
             return f"nothing to change: no {change} in the run (it has: {', '.join(there) or '-'})"
     return ""

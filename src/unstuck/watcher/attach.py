@@ -22,15 +22,16 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from unstuck.changes import parsed
 from unstuck.lab.untouched import under_way
 from unstuck.records import Scalar
 from unstuck.vocabulary import metric_name
 from unstuck.watcher import process
 from unstuck.watcher.budget import Budget
-from unstuck.watcher.changes import parsed
 from unstuck.watcher.collector import Watched
 from unstuck.watcher.evaluation import Evaluation
 from unstuck.watcher.functions import Functions
+from unstuck.watcher.intervention import Interventions
 from unstuck.watcher.losses import Losses
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import is_library, speaking_frame
@@ -63,22 +64,20 @@ class Watcher(Told):
         probe: tuple[int, ...] = (),
         probe_seconds: float = SECONDS,
     ) -> None:
-        wanted = parsed(changes)
-        allowed = None if budget is None else Budget(budget)
+        wanted, allowed = parsed(changes), None if budget is None else Budget(budget)
         self.path = directory
         self._store = Store(directory, name=name, recipe=recipe)
         self._recorder = Recorder(self._store, allowed)
         self._schedule = self._recorder.schedule
-        self._watched = Watched(self._recorder, everything=everything)
+        self._interventions = Interventions(wanted, self._recorder.note)
+        self._watched = Watched(self._recorder, self._interventions, everything=everything)
         given, ours = bool(models), self._if_mine
         self._modules = Modules(self._recorder, self._watched, latents, given=given, ours=ours)
         self._optimizers = Optimizers(
-            self._recorder, self._watched, self._modules, optimizers, wanted, self._listen
+            self._recorder, self._watched, self._modules, optimizers, self._listen
         )
         self._watched.modules, self._watched.optimizers = self._modules, self._optimizers
-        self._losses = Losses(
-            self._recorder, self._watched, self._modules, self._optimizers, wanted
-        )
+        self._losses = Losses(self._recorder, self._watched, self._modules, self._optimizers)
         self._scalers = Scalers(self._recorder, self._optimizers.left_out, self._if_mine)
         self._functions = Functions(self._mine)
         self._evaluation = Evaluation(
@@ -132,6 +131,7 @@ class Watcher(Told):
         self._evaluation.start()
         self._listen(True)
         self._probing.start()
+        self._interventions.start()
         atexit.register(self.close)
 
     def close(self) -> None:
@@ -159,6 +159,7 @@ class Watcher(Told):
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._interventions.stop()
         self._probing.stop()
         Tensor.backward = self._backward  # type: ignore[method-assign]
         torch.compile = self._compile
@@ -231,6 +232,8 @@ class Watcher(Told):
             finally:
                 self._modules.busy = False
                 self._probing.resume()
+            if loss and self._handles and self._interventions:
+                self._own(self._interventions.backward, loss)
             if loss and self._handles and self._watched.hears("after_backward"):
                 self._own(self._watched.step_event, "after_backward", loss)
 

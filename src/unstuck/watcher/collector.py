@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from unstuck.watcher.intervention import Interventions
 from unstuck.watcher.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -100,8 +101,11 @@ Listener = tuple[Collector, Callable[..., None]]  # and its method for one event
 class Watched:
     """What collectors can ask of the watcher, and the only one that calls them."""
 
-    def __init__(self, recorder: Recorder, *, everything: bool = False) -> None:
+    def __init__(
+        self, recorder: Recorder, interventions: Interventions, *, everything: bool = False
+    ) -> None:
         self.recorder = recorder
+        self.interventions = interventions  # the live changes of the run
         self.modules: Modules
         self.optimizers: Optimizers
         self._held: dict[str, Tensor] = {}

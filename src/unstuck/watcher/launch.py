@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from unstuck.changes import parsed
 from unstuck.records import Scalar
-from unstuck.watcher.changes import parsed
 from unstuck.watcher.ranks import rank_here, shared_directory
 
 INJECTED = Path(__file__).parent / "inject"

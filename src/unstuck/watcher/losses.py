@@ -6,10 +6,8 @@ from types import CodeType, FrameType
 import torch
 from torch import Tensor
 
-from unstuck.watcher.changes import Change
 from unstuck.watcher.collector import Watched
 from unstuck.watcher.extra_pass import TensorHooks, hooked, undisturbed
-from unstuck.watcher.live import reweighted
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, clean, handed_in
 from unstuck.watcher.optimizers import Optimizers
@@ -31,17 +29,12 @@ class Losses:
         watched: Watched,
         modules: Modules,
         optimizers: Optimizers,
-        changes: Mapping[str, Change],
     ) -> None:
         self._recorder = recorder
         self._watched = watched
         self._modules = modules
         self._optimizers = optimizers
-        self._changes: dict[str, dict[str, Change]] = {}
-        for name, change in changes.items():
-            if name.startswith("weight/"):
-                _, loss, term = name.split("/")
-                self._changes.setdefault(loss, {})[term] = change
+        self._interventions = watched.interventions
         self._sites: dict[Site, str] = {}
         self._local: dict[tuple[CodeType, int], str] = {}  # what it is called where it is called
         self._handed_in: set[tuple[CodeType, int]] = set()  # places where that is an argument
@@ -64,7 +57,7 @@ class Losses:
         if closely or self._modules.listening:
             self._modules.commit(closely)
             self._watched.commit(closely)
-        changed = self._changes.get(name) if self._changes else None
+        changed = bool(self._interventions)
         loss = root
         self.found = None
         if closely or changed or self.asked or not self._is_root.get(name, False):
@@ -76,8 +69,10 @@ class Losses:
             terms = discover(root, local, scalars)
             self._is_root[name] = terms.loss is root
             self.found = terms
-            root, terms = reweighted(root, terms, changed or {})
             loss = terms.loss
+            if changed:
+                root, terms = self._changed(name, root, terms)
+                loss = terms.loss
             if closely:
                 self._record(name, terms)
         self._recorder.loss(name, loss)
@@ -85,6 +80,13 @@ class Losses:
             self._modules.forget_latents()
         self._watched.step_event("before_backward", name, root, loss)
         return root, name
+
+    def _changed(self, name: str, root: Tensor, terms: Terms) -> tuple[Tensor, Terms]:
+        """Where the backward pass begins with the live changes, and what that is made of."""
+        begun, made_of = self._interventions.loss(name, root, terms)
+        if begun is not root:
+            self._recorder.scalar(f"objective/{name}", terms.loss.detach())
+        return begun, made_of
 
     def _name(self, frame: FrameType) -> str:
         """The loss's name; two places of one script never share a name.

@@ -38,6 +38,7 @@ class Modules:
         self._asked = latents
         self._given = given  # models were named by the user: discover no others
         self.models: dict[str, nn.Module] = {}
+        watched.interventions.models = self.models
         self.latents: dict[str, list[Tensor]] = {}  # this step's, with their graph
         self._names: dict[int, str] = {}  # id(module) -> <model>.<layer>
         self._is_latent: set[int] = set()
@@ -60,6 +61,7 @@ class Modules:
         self._is_latent |= {id(m) for m in _outermost(model, unique, self._asked)}
         count = sum(p.numel() for p in model.parameters())
         self._recorder.note({f"parameters/{unique}": count})
+        self._watched.interventions.model(unique, model)
 
     @property
     def listening(self) -> bool:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from unstuck.watcher.changes import Change
 from unstuck.watcher.collector import Watched
-from unstuck.watcher.live import set_learning_rates
 from unstuck.watcher.modules import Modules
 from unstuck.watcher.naming import called_on, caller, clean
 from unstuck.watcher.recorder import Recorder
@@ -29,7 +27,6 @@ class Optimizers:
         watched: Watched,
         modules: Modules,
         given: Mapping[str, Optimizer],
-        changes: Mapping[str, Change],
         listen: Callable[[bool], None],
     ) -> None:
         self._recorder = recorder
@@ -37,14 +34,14 @@ class Optimizers:
         self._modules = modules
         self._listen = listen  # to forward passes and functions, where the next step is sampled
         self._only_given = bool(given)
-        self._changes = {n.split("/", 1)[1]: c for n, c in changes.items() if n.startswith("lr/")}
+        self._interventions = watched.interventions
+        self._interventions.optimizers = self.all
         self.names: dict[int, str] = {}
         self._all: dict[int, Optimizer] = {}
         self._lr: dict[str, float] = {}
         self._places: dict[int, Place] = {}
         self._places_of: tuple[str, ...] = ()
         self._before: dict[int, list[Tensor]] = {}
-        self._rates: dict[int, list[float | Tensor]] = {}
         self._pending: dict[str, None] = {}  # losses backpropagated since the last steps
         self._stepped = False
         self._trains: dict[str, dict[int, None]] = {}  # loss -> optimizers that follow it
@@ -90,8 +87,8 @@ class Optimizers:
         if self._recorder.clock.stepped(id(optimizer)):
             self._recorder.new_step()
         self._recorder.clock.inside = True
-        if name in self._changes:
-            self._rates[id(optimizer)] = set_learning_rates(optimizer, self._changes[name])
+        if self._interventions:
+            self._interventions.opened(name, optimizer)
 
     def before_step(self, optimizer: Optimizer) -> None:
         """Read rates and gradients, which are there now; the step itself comes next."""
@@ -99,6 +96,8 @@ class Optimizers:
         if name is None:
             return
         key, clock = id(optimizer), self._recorder.clock
+        if self._interventions:
+            self._interventions.gradients(name, optimizer)
         self._stepped = True
         for loss in self._pending:
             self._trains.setdefault(loss, {})[key] = None
@@ -127,11 +126,10 @@ class Optimizers:
         """Read how far the step went; put back a learning rate that was changed for it."""
         key = id(optimizer)
         self._recorder.clock.inside = False
-        if key in self._rates:
-            for group, rate in zip(optimizer.param_groups, self._rates.pop(key), strict=True):
-                group["lr"] = rate
         if key in self._before:
             self._read_updates(self.names[key], optimizer, self._before.pop(key))
+        if self._interventions and key in self.names:
+            self._interventions.after_step(self.names[key], optimizer)
         if key in self.names:
             self._watched.step_event("after_step", self.names[key], optimizer)
         self._attend_to_next()

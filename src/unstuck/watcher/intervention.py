@@ -1,0 +1,174 @@
+"""The shape of a live change at work, and the one that calls them.
+
+An intervention is a class in a file of `watcher/interventions/`; the folder is the list, and `kind`
+says which change (unstuck.changes) it carries out. It alters the training exactly as the same
+change written into the script would, and says `applied()` once it has acted.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from unstuck.changes import Change, fact_of
+from unstuck.watcher.terms import Terms, derivatives
+
+
+class Intervention:
+    """One change of one place. `kind`: the change's; `order`: lower ones act first at one event."""
+
+    kind = ""
+    order = 0
+
+    def __init__(self, change: Change, interventions: "Interventions") -> None:
+        self.change = change
+        self.all = interventions
+
+    @property
+    def where(self) -> str:
+        """The optimizer, loss, model or layer it acts on."""
+        return self.change.where
+
+    def applied(self) -> None:
+        """It has acted: the run gets the fact that it did."""
+        self.all.note(self.change.name)
+
+    def start(self) -> None:
+        """The watching begins: the moment to stand in for a function of torch."""
+
+    def stop(self) -> None:
+        """It ends: put back everything that outlives a step."""
+
+    def model(self, name: str, model: nn.Module) -> None:
+        """A model becomes known; its first forward pass, where it is found by that, comes next."""
+
+    def inputs(self, name: str, model: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A known model is called from outside with these positional arguments."""
+        return args
+
+    def loss(self, name: str, terms: Terms) -> Tensor | None:
+        """A backward pass of a loss is about to begin: what is to be added to the loss.
+
+        `terms.loss` is the loss itself, before AMP scales it or accumulation divides it.
+        """
+        return None
+
+    def backward(self, name: str) -> None:
+        """A backward pass of this loss has ended."""
+
+    def opened(self, name: str, optimizer: Optimizer) -> None:
+        """A step of an optimizer begins; a closure, where it has one, has not run yet."""
+
+    def gradients(self, name: str, optimizer: Optimizer) -> bool:
+        """The gradients of the step are there. False: the step is to be left out."""
+        return True
+
+    def after_step(self, name: str, optimizer: Optimizer) -> None:
+        """The step was made, or left out."""
+
+
+class Interventions:
+    """The live changes of a run, carried out."""
+
+    def __init__(
+        self, changes: Mapping[str, Change], note: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self._note = note
+        self._noted: set[str] = set()
+        kinds = {kind.kind: kind for kind in intervention_classes()} if changes else {}
+        made = [kinds[change.kind](change, self) for change in changes.values()]
+        self._each: Sequence[Intervention] = sorted(made, key=lambda i: i.order)
+        self._withheld: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self.optimizers: Callable[[], dict[str, Optimizer]] = dict  # every one seen, by name
+        self.models: Mapping[str, nn.Module] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._each)
+
+    def note(self, name: str) -> None:
+        if name not in self._noted:
+            self._noted.add(name)
+            self._note({fact_of(name): 1})
+
+    def start(self) -> None:
+        for intervention in self._each:
+            intervention.start()
+
+    def stop(self) -> None:
+        for intervention in reversed(self._each):
+            intervention.stop()
+
+    def model(self, name: str, model: nn.Module) -> None:
+        for intervention in self._each:
+            intervention.model(name, model)
+
+    def inputs(self, name: str, model: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        for intervention in self._each:
+            args = intervention.inputs(name, model, args)
+        return args
+
+    def loss(self, name: str, root: Tensor, terms: Terms) -> tuple[Tensor, Terms]:
+        """Where the pass begins now, and what that is made of; `root` may be a scaled loss."""
+        added = [e for i in self._each if (e := i.loss(name, terms)) is not None]
+        if not added:
+            return root, terms
+        extra = torch.stack([e.reshape(()) for e in added]).sum()
+        loss = terms.loss + extra.reshape(terms.loss.shape).to(terms.loss.dtype)
+        begun = loss
+        if root.grad_fn is not terms.loss.grad_fn:
+            scale = derivatives(root, [terms.loss])[0].reshape(root.shape)
+            begun = root + (extra.reshape(root.shape) * scale).to(root.dtype)
+        named = terms.terms
+        weights = derivatives(loss, list(named.values())) if named else []
+        return begun, Terms(loss, named, dict(zip(named, weights, strict=True)))
+
+    def backward(self, name: str) -> None:
+        for intervention in self._each:
+            intervention.backward(name)
+
+    def opened(self, name: str, optimizer: Optimizer) -> None:
+        for intervention in self._each:
+            intervention.opened(name, optimizer)
+
+    def gradients(self, name: str, optimizer: Optimizer) -> None:
+        """Let each see the gradients; where one leaves the step out, the optimizer finds none."""
+        for intervention in self._each:
+            if not intervention.gradients(name, optimizer):
+                held = [
+                    (p, p.grad)
+                    for group in optimizer.param_groups
+                    for p in group["params"]
+                    if p.grad is not None
+                ]
+                self._withheld[id(optimizer)] = held
+                for p, _ in held:
+                    p.grad = None
+                return
+
+    def after_step(self, name: str, optimizer: Optimizer) -> None:
+        for p, gradient in self._withheld.pop(id(optimizer), ()):
+            p.grad = gradient
+        for intervention in reversed(self._each):
+            intervention.after_step(name, optimizer)
+
+
+def intervention_classes() -> list[type[Intervention]]:
+    """Every intervention of the folder."""
+    from unstuck.watcher import interventions
+
+    found: list[type[Intervention]] = []
+    for module in pkgutil.iter_modules(interventions.__path__):
+        held = vars(import_module(f"{interventions.__name__}.{module.name}"))
+        found += [
+            kind
+            for kind in held.values()
+            if isinstance(kind, type)
+            and issubclass(kind, Intervention)
+            and kind.__module__.endswith(f".{module.name}")
+            and kind.kind
+        ]
+    return found
