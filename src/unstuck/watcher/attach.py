@@ -70,6 +70,7 @@ class Watcher(Told):
         self._recorder = Recorder(self._store, allowed)
         self._schedule = self._recorder.schedule
         self._interventions = Interventions(wanted, self._recorder.note)
+        self._interventions.guard(self._mine, self._own)
         self._watched = Watched(self._recorder, self._interventions, everything=everything)
         given, ours = bool(models), self._if_mine
         self._modules = Modules(self._recorder, self._watched, latents, given=given, ours=ours)

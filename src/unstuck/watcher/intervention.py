@@ -46,10 +46,6 @@ class Intervention:
     def model(self, name: str, model: nn.Module) -> None:
         """A model becomes known; its first forward pass, where it is found by that, comes next."""
 
-    def inputs(self, name: str, model: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A known model is called from outside with these positional arguments."""
-        return args
-
     def loss(self, name: str, terms: Terms) -> Tensor | None:
         """A backward pass of a loss is about to begin: what is to be added to the loss.
 
@@ -89,6 +85,16 @@ class Interventions:
     def __bool__(self) -> bool:
         return bool(self._each)
 
+    def guard(self, mine: Callable[[], bool], own: Callable[..., Any]) -> None:
+        """How a hook of an intervention's own is called: see `guarded`."""
+        self._mine, self._own = mine, own
+
+    def guarded(self, call: Callable[..., Any], *args: Any) -> Any:
+        """`call(*args)` for a hook of torch's: in the watched thread alone, and a failure ends the
+        watching instead of the training. None where it was not called or failed.
+        """
+        return self._own(call, *args) if self._mine() else None
+
     def note(self, name: str) -> None:
         if name not in self._noted:
             self._noted.add(name)
@@ -105,11 +111,6 @@ class Interventions:
     def model(self, name: str, model: nn.Module) -> None:
         for intervention in self._each:
             intervention.model(name, model)
-
-    def inputs(self, name: str, model: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        for intervention in self._each:
-            args = intervention.inputs(name, model, args)
-        return args
 
     def loss(self, name: str, root: Tensor, terms: Terms) -> tuple[Tensor, Terms]:
         """Where the pass begins now, and what that is made of; `root` may be a scaled loss."""
