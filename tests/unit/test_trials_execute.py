@@ -14,7 +14,7 @@ import pytest
 
 import unstuck
 from unstuck.trials import PlanError, ledger, load_trial, run_spec
-from unstuck.trials.execute import cores
+from unstuck.trials.local import cores
 
 BASE = {"lr": 0.02, "steps": 40, "fails": ""}
 

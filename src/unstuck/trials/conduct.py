@@ -8,10 +8,12 @@ from pathlib import Path
 
 from unstuck.records import Plan, Recipe, Treatment, Trial
 from unstuck.trials import ledger
-from unstuck.trials.execute import cores, execute, slug
+from unstuck.trials.execute import execute
 from unstuck.trials.judge import judge
+from unstuck.trials.local import Local, cores
 from unstuck.trials.plan import PlanError, planned
 from unstuck.trials.progress import Progress
+from unstuck.trials.schedule import slug
 from unstuck.trials.spec import needs_watching, read_spec
 from unstuck.trials.subject import Subject, Train, reference
 from unstuck.trials.worker import inside_worker
@@ -105,7 +107,9 @@ def _run(
     if workers is not None and workers < 1:
         raise PlanError(f"workers must be at least 1, not {workers}")
     folder = _default_folder(plan.name) if out is None else Path(out)
-    outcomes = execute(plan, subject, folder, workers or cores(), Progress(plan, shown))
+    most = len(plan.seeds) * (len(plan.treatments) + 1)
+    executor = Local(subject, plan.metric, min(workers or cores(), most))
+    outcomes = execute(plan, subject, folder, executor, Progress(plan, shown))
     return Trial(plan, outcomes, judge(plan, outcomes))
 
 
