@@ -117,6 +117,14 @@ KINDS = (
         words=r"only",
     ),
     Kind(
+        "steps",
+        "<optimizer>",
+        "'each-backward'",
+        "an optimizer that the script never steps makes a step after each backward pass that "
+        "reaches its parameters, and clears their gradients",
+        words=r"each-backward",
+    ),
+    Kind(
         "orphans",
         "<optimizer>",
         "'added'",

@@ -79,7 +79,9 @@ class Interventions:
         made = [kinds[change.kind](change, self) for change in changes.values()]
         self._each: Sequence[Intervention] = sorted(made, key=lambda i: i.order)
         self._withheld: dict[int, list[tuple[Tensor, Tensor]]] = {}
-        self.optimizers: Callable[[], dict[str, Optimizer]] = dict  # every one seen, by name
+        self.optimizers: Callable[[], dict[str, Optimizer]] = dict  # every one that has stepped
+        self.idle: Callable[[], dict[str, Optimizer]] = dict  # and those that have not, by name
+        self.know: Callable[[str, Optimizer], None]  # calls an optimizer so from now on
         self.models: Mapping[str, nn.Module] = {}
 
     def __bool__(self) -> bool:

@@ -35,7 +35,7 @@ class Optimizers:
         self._listen = listen  # to forward passes and functions, where the next step is sampled
         self._only_given = bool(given)
         self._interventions = watched.interventions
-        self._interventions.optimizers = self.all
+        self._interventions.optimizers, self._interventions.know = self.all, self._know
         self.names: dict[int, str] = {}
         self._all: dict[int, Optimizer] = {}
         self._lr: dict[str, float] = {}

@@ -54,6 +54,7 @@ class IdleOptimizers(Collector):
         self._stepped: set[int] = set()
         self._only: set[int] | None = None  # those the user gave; others are none of our business
         self._open = False  # a backward pass has ended, and no step since
+        watched.interventions.idle = self._by_name
 
     def called(self, function: str, args: tuple[Any, ...], options: Any, result: Any) -> None:
         if args and isinstance(args[0], Optimizer) and id(args[0]) not in self._stepped:
@@ -85,6 +86,10 @@ class IdleOptimizers(Collector):
         for waiting in self._waiting.values():
             if waiting.optimizer() is not None:
                 self._note(waiting, wait=True)
+
+    def _by_name(self) -> dict[str, Optimizer]:
+        alive = ((waiting.name, waiting.optimizer()) for waiting in self._waiting.values())
+        return {name: optimizer for name, optimizer in alive if optimizer is not None}
 
     def _given(self) -> None:
         """Optimizers known before any has stepped are those the user handed over."""
