@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
+from changed_training import CLOSE, changed
 from torch import nn
 from torch.nn import functional as F
 
 import unstuck
 
-CLOSE = 1e-6  # of the loss after 20 steps
 SCALES = torch.tensor([1.0, 10.0, 100.0, 1.0, 1.0, 1.0, 1.0, 0.01])
 
 
@@ -285,3 +285,58 @@ def test_nothing_is_hooked_once_the_watching_has_ended(tmp_path):
     with unstuck.watch(out=tmp_path / "run", changes=changes):
         pass
     assert not hooks._global_forward_pre_hooks and not hooks._global_forward_hooks
+
+
+SCRIPT = """
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 16))
+    neck, head = nn.Linear(16, 16), nn.Linear(16, 1)
+    net = nn.Sequential(body, neck, head)
+    # begun
+    trained = head.parameters()
+    optimizer = torch.optim.Adam(trained, lr=1e-2)
+    x = 50 + 10 * torch.randn(256, 8)
+    y = x[:, :1].sin()
+    losses = []
+    for step in range(20):
+        rows = torch.randint(0, 256, (32,))
+        batch = x[rows]
+        # ready
+        net.zero_grad()
+        loss = F.mse_loss(net(batch), y[rows])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        net.eval()
+"""
+BEGUN = """generator = torch.Generator().manual_seed(torch.initial_seed())
+for layer in net.modules():
+    if isinstance(layer, nn.Linear):
+        nn.init.xavier_normal_(layer.weight, generator=generator)
+        nn.init.zeros_(layer.bias)
+body.requires_grad_(False)
+"""
+READY = """net.train()
+    if step == 0:
+        mean, deviation = batch.mean(0), batch.std(0, unbiased=False)
+    batch = (batch - mean) / deviation
+"""
+
+
+def test_all_of_them_at_once_in_a_script_that_is_run_as_a_child(tmp_path):
+    edits = [("# begun\n", BEGUN), ("# ready\n", READY)]
+    edits += [("head.parameters()", "[*head.parameters(), *neck.parameters()]")]
+    changes = {
+        "initialisation/net": "xavier",
+        "freeze/net.0": "on",
+        "input/net": "standardised",
+        "mode/net": "by-gradient",
+        "orphans/optimizer": "added",
+    }
+    three = changed(tmp_path, SCRIPT, edits, changes, child=True)
+    assert three.apart <= CLOSE < three.moved
+    assert three.acted(*changes)
