@@ -14,6 +14,8 @@ from unstuck.records import Scalar
 from unstuck.watcher.ranks import rank_here, shared_directory
 
 INJECTED = Path(__file__).parent / "inject"
+LONGEST_SEED = 18  # digits
+SEED = "UNSTUCK_SEED"  # a number: seeds the run, and shifts the seeds that its script sets
 RECORD = "UNSTUCK_RECORD"  # a JSON object for the child: directory, name, recipe, changes ...
 LAUNCHERS = (  # programs and modules that train nothing and start the processes that do
     "torchrun",
@@ -38,12 +40,16 @@ def environment(
     everything: bool = False,
     budget: float | None = None,
     probe: bool | Sequence[int] = (),
+    seed: int | None = None,
 ) -> dict[str, str]:
     """A copy of this environment in which a Python child records itself into `directory`.
 
-    Raises ValueError for a malformed change.
+    `seed` (None: `UNSTUCK_SEED`, where it is set) is what watcher/seeding.py makes of it.
+    Raises ValueError for a malformed change or seed.
     """
     parsed(changes or {})
+    if seed is None and SEED in os.environ:
+        seed = seed_of(os.environ[SEED])
     asked = {
         "directory": str(directory.resolve()),
         "name": name or directory.name,
@@ -54,8 +60,21 @@ def environment(
         "budget": budget,
         "probe": probe if isinstance(probe, bool) else list(probe),
         "launchers": list(LAUNCHERS),
+        "seed": seed,
     }
-    return {**os.environ, **injection(json.dumps(asked))}
+    inherited = {name: value for name, value in os.environ.items() if name != SEED}
+    return {**inherited, **injection(json.dumps(asked))}
+
+
+def seed_of(text: str) -> int:
+    """The number of `UNSTUCK_SEED`; ValueError where it is none.
+
+    >>> seed_of("3")
+    3
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_SEED):
+        raise ValueError(f"{SEED}={text[:40]!r}: give a whole number from 0 on")
+    return int(text)
 
 
 def injection(asked: str) -> dict[str, str]:

@@ -18,9 +18,10 @@ from unstuck.lab.subject import Subject
 from unstuck.records import Scalar
 from unstuck.watcher.attach import Watcher
 from unstuck.watcher.budget import SHARE
-from unstuck.watcher.launch import new_directory
+from unstuck.watcher.launch import SEED, new_directory, seed_of
 from unstuck.watcher.probing import SECONDS, USUAL
 from unstuck.watcher.ranks import own_directory, rank_here
+from unstuck.watcher.seeding import Seeding
 from unstuck.watcher.spawned import discard, follow_spawned, is_untouched, when_joined
 
 _active: Watcher | None = None
@@ -132,11 +133,26 @@ def start_in_child(asked: str) -> None:
     A process that a watched script has spawned is one that trains if it joins a process group.
     """
     wanted = json.loads(asked)
+    _seed(wanted)
     if wanted.get("spawned"):
         when_joined(lambda: _start(wanted))
         return
     _start(wanted)
     follow_spawned(json.dumps(wanted | {"spawned": True}), _give_way)
+
+
+def _seed(wanted: dict[str, Any]) -> None:
+    """Seed this process as asked: by the request, or by the variable, set for this run alone."""
+    text = os.environ.pop(SEED, None)
+    try:
+        if text is not None:
+            wanted["seed"] = seed_of(text)
+    except ValueError as error:
+        print(f"unstuck: {error}; the script seeds itself", file=sys.stderr)
+    if wanted.get("seed") is not None:
+        seeding = Seeding(wanted["seed"])
+        seeding.start()
+        atexit.register(seeding.stop)
 
 
 def _start(wanted: Mapping[str, Any]) -> None:
@@ -156,6 +172,8 @@ def _start(wanted: Mapping[str, Any]) -> None:
             probe=_steps(wanted.get("probe", ())),
         )
         _active.note(rank.facts if rank.count > 1 else {})
+        if wanted.get("seed") is not None:
+            _active.note({"seed/shifted": wanted["seed"]})
         _active.joinable = True
         _active.attach()
     except Exception as error:  # whatever it is, the script must run
