@@ -127,8 +127,9 @@ def trial_command(spec: Path, out: Path | None, workers: int | None) -> None:
     """Try the treatments of SPEC.toml in paired runs and give a verdict on each."""
     from unstuck.report import terminal
     from unstuck.trials import run_spec
+    from unstuck.trials.budget import Resources
 
-    terminal.print_trial(run_spec(spec, out=out, workers=workers))
+    terminal.print_trial(run_spec(spec, out=out, resources=Resources(workers)))
 
 
 def _script_name(script: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 import unstuck
 from unstuck.trials import PlanError, ledger, load_trial, run_spec
+from unstuck.trials.budget import Resources
 from unstuck.trials.local import cores
 
 BASE = {"lr": 0.02, "steps": 40, "fails": ""}
@@ -270,7 +271,7 @@ def test_a_command_is_tried_as_a_spec_says(tmp_path, monkeypatch):
     (tmp_path / "spec.toml").write_text(COMMAND)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNSTUCK_RUNS", "mine")
-    result = run_spec("spec.toml", workers=2, progress=False)
+    result = run_spec("spec.toml", resources=Resources(workers=2), progress=False)
     words = {v.treatment.name: v.word for v in result.verdicts}
     assert words == {"faster": "helped", "bad": "undecided", "json": "helped"}
     effects = {v.treatment.name: v.effect for v in result.verdicts}

@@ -20,8 +20,8 @@ def shown(terminal, steps):
 
 def two_runs(progress):
     progress.begin([Outcome("baseline", 0, {"psnr": 10.0}, seconds=3.0)], 3, workers=2)
-    progress.finished(Outcome("[b]low", 0, {"psnr": 12.5}, seconds=6.0))
-    progress.finished(Outcome("baseline", 1, {}, seconds=2.0, error="RuntimeError: [red]x"))
+    progress.finished(Outcome("[b]low", 0, {"psnr": 12.5}, seconds=6.0), 2)
+    progress.finished(Outcome("baseline", 1, {}, seconds=2.0, error="RuntimeError: [red]x"), 1)
 
 
 def test_elsewhere_than_in_a_terminal_one_plain_line_a_run():

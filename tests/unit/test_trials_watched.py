@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from unstuck.trials import run_spec
+from unstuck.trials.budget import Resources
 
 pytest.importorskip("torch")
 
@@ -52,7 +53,7 @@ def test_live_changes_of_an_unchanged_script_and_the_finding_they_remove(tmp_pat
     (tmp_path / "fit.py").write_text(textwrap.dedent(SCRIPT))
     (tmp_path / "spec.toml").write_text(SPEC)
     monkeypatch.chdir(tmp_path)
-    result = run_spec("spec.toml", out="trial", workers=2, progress=False)
+    result = run_spec("spec.toml", out="trial", resources=Resources(workers=2), progress=False)
     runs = {(o.arm, o.seed): o for o in result.outcomes}
     for seed in (0, 1):
         assert "NUM001" in runs["baseline", seed].codes
@@ -107,7 +108,9 @@ width = 0.5
 def test_a_live_weight_does_what_the_recipe_would_and_the_metric_may_be_logged(tmp_path):
     (tmp_path / "subject.py").write_text(textwrap.dedent(FUNCTION))
     (tmp_path / "spec.toml").write_text(LIVE)
-    result = run_spec(tmp_path / "spec.toml", out=tmp_path / "t", workers=2, progress=False)
+    result = run_spec(
+        tmp_path / "spec.toml", out=tmp_path / "t", resources=Resources(workers=2), progress=False
+    )
     errors = {(o.arm, o.seed): o.metrics["error"] for o in result.outcomes}
     starts = {(o.arm, o.seed): o.metrics["start"] for o in result.outcomes}
     for seed in (0, 1):

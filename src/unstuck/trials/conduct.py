@@ -3,12 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from unstuck.records import Plan, Recipe, Treatment, Trial
 from unstuck.trials import ledger
+from unstuck.trials.budget import Resources
 from unstuck.trials.execute import execute
+from unstuck.trials.executor import Executor
 from unstuck.trials.judge import judge
 from unstuck.trials.local import Local, cores
 from unstuck.trials.plan import PlanError, planned
@@ -18,6 +21,8 @@ from unstuck.trials.spec import needs_watching, read_spec
 from unstuck.trials.subject import Subject, Train, reference
 from unstuck.trials.worker import inside_worker
 from unstuck.vocabulary import higher_is_better as rises
+
+MakeExecutor = Callable[[Subject, str], Executor]  # of what is run and the metric it is asked for
 
 
 def trial(
@@ -37,6 +42,12 @@ def trial(
     finding: str = "",
     name: str = "trial",
     progress: bool = True,
+    ray: str = "",
+    gpus: float = 0.0,
+    seconds: float | None = None,
+    runs: int | None = None,
+    cache: bool = True,
+    executor: MakeExecutor | None = None,
 ) -> Trial:
     """Run `train(recipe, seed)` for the baseline and every treatment, paired by seed, and judge.
 
@@ -50,9 +61,10 @@ def trial(
     margin: differences within +-margin do not matter, in units of the metric.
     out: folder of the trial (default runs/trial-<name>-<time>, under $UNSTUCK_RUNS where that is
         set). Give the folder of an interrupted trial to resume it.
-    workers: runs at a time (default: the cores; give 1 where one run fills the GPU).
     watch: record and diagnose every run; implied by `finding`, the code to get rid of, and by
         live changes.
+    workers, ray, gpus, seconds, runs, cache: what it may use, see `budget.Resources`.
+    executor: makes what carries out the runs, in place of the processes of this machine or Ray.
 
     Raises PlanError (a ValueError) for what cannot be run. A run that fails is a result.
     """
@@ -70,19 +82,44 @@ def trial(
     )
     path = tuple(str(Path(p).resolve()) for p in sys.path)
     subject = Subject(train=reference(train), path=path, watch=needs_watching(plan, watch))
-    return _run(plan, subject, out, workers, progress)
+    resources = Resources(workers, ray, gpus, seconds, runs, cache)
+    return run_plan(
+        plan, subject, out=out, resources=resources, progress=progress, executor=executor
+    )
 
 
 def run_spec(
     path: str | Path,
     *,
     out: str | Path | None = None,
-    workers: int | None = None,
+    resources: Resources | None = None,
     progress: bool = True,
 ) -> Trial:
     """Run the trial a TOML file describes (see `unstuck.trials.spec`). Raises PlanError."""
     plan, subject = read_spec(path)
-    return _run(plan, subject, out, workers, progress)
+    return run_plan(plan, subject, out=out, resources=resources, progress=progress)
+
+
+def run_plan(
+    plan: Plan,
+    subject: Subject,
+    *,
+    out: str | Path | None = None,
+    resources: Resources | None = None,
+    progress: bool = True,
+    executor: MakeExecutor | None = None,
+) -> Trial:
+    """Run a checked plan, a function's or a command's, as far as its resources go; see `trial`."""
+    if inside_worker():
+        raise PlanError(
+            "the script starts its trial again when a run imports it: put the call of trial() "
+            "under `if __name__ == '__main__':`"
+        )
+    resources = resources or Resources()
+    folder = _default_folder(plan.name) if out is None else Path(out)
+    carried = (executor or _executor(plan, resources))(subject, plan.metric)
+    outcomes = execute(plan, subject, folder, carried, Progress(plan, progress), resources)
+    return Trial(plan, outcomes, judge(plan, outcomes))
 
 
 def load_trial(path: str | Path) -> Trial:
@@ -96,21 +133,18 @@ def load_trial(path: str | Path) -> Trial:
     return Trial(plan, outcomes, judge(plan, outcomes))
 
 
-def _run(
-    plan: Plan, subject: Subject, out: str | Path | None, workers: int | None, shown: bool
-) -> Trial:
-    if inside_worker():
-        raise PlanError(
-            "the script starts its trial again when a run imports it: put the call of trial() "
-            "under `if __name__ == '__main__':`"
-        )
-    if workers is not None and workers < 1:
-        raise PlanError(f"workers must be at least 1, not {workers}")
-    folder = _default_folder(plan.name) if out is None else Path(out)
-    most = len(plan.seeds) * (len(plan.treatments) + 1)
-    executor = Local(subject, plan.metric, min(workers or cores(), most))
-    outcomes = execute(plan, subject, folder, executor, Progress(plan, shown))
-    return Trial(plan, outcomes, judge(plan, outcomes))
+def _executor(plan: Plan, resources: Resources) -> MakeExecutor:
+    def made(subject: Subject, metric: str) -> Executor:
+        if resources.ray:
+            cluster = import_module("unstuck.trials.ray_cluster")  # loads ray
+            executor: Executor = cluster.RayExecutor(
+                resources.ray, subject, metric, gpus=resources.gpus
+            )
+            return executor
+        most = len(plan.seeds) * (len(plan.treatments) + 1)
+        return Local(subject, metric, min(resources.workers or cores(), most))
+
+    return made
 
 
 def _default_folder(name: str) -> Path:

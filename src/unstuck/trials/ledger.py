@@ -41,6 +41,8 @@ def begin(folder: Path, plan: Plan, subject: Subject) -> None:
         "train": subject.train,
         "command": subject.command,
         "watch": subject.watch,
+        "reseed": subject.reseed,
+        "log": subject.log,
     }
     file, results = folder / "plan.json", folder / "results.jsonl"
     if not results.exists() or not results.stat().st_size:
@@ -48,7 +50,7 @@ def begin(folder: Path, plan: Plan, subject: Subject) -> None:
         return
     if not file.exists():
         raise PlanError(f"{folder} holds results without their plan: choose another folder")
-    if _normal(_plan_file(folder)) != _normal(intent):
+    if _normal({"reseed": False, "log": "", **_plan_file(folder)}) != _normal(intent):
         raise PlanError(f"{folder} holds another trial: resume it as planned or choose another out")
     _drop_torn_line(results)
 

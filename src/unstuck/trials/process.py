@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from unstuck import atomic
 from unstuck.records import Outcome
@@ -32,7 +33,7 @@ class Running:
 def start(job: Job, subject: Subject, threads: int) -> Running:
     """Start the run in a session of its own, so that Ctrl-C reaches unstuck alone."""
     shutil.rmtree(job.folder, ignore_errors=True)  # what an interrupted run left
-    job.folder.mkdir(parents=True)
+    own_folder(job).mkdir(parents=True)
     words, env = words_of(job, subject), _environment(job, subject, threads)
     with (job.folder / "stdout").open("wb") as out, (job.folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
@@ -72,7 +73,7 @@ def words_of(job: Job, subject: Subject) -> list[str]:
     """The command line of a run; what a function is given is written beside it."""
     fields = asked(job.recipe)
     if subject.command:
-        return filled(subject.command, fields, job.seed)
+        return filled(subject.command, fields, job.seed, str(own_folder(job)))
     task = {
         "train": subject.train,
         "path": subject.path,
@@ -84,13 +85,19 @@ def words_of(job: Job, subject: Subject) -> list[str]:
     return [sys.executable, "-m", "unstuck.trials.worker", str(job.folder / "job.json")]
 
 
+def own_folder(job: Job) -> Path:
+    """Where a run may leave files of its own: what `{out}` stands for."""
+    return (job.folder / "out").resolve()
+
+
 def _environment(job: Job, subject: Subject, threads: int) -> dict[str, str]:
     if subject.watch:
         from unstuck.watcher.launch import environment  # only here are runs watched
 
         name = f"{job.arm}, seed {job.seed}"
         recipe = {**asked(job.recipe), "seed": job.seed}
-        env = environment(job.folder / "run", live(job.recipe), name, recipe=recipe)
+        seed = job.seed if subject.reseed else None
+        env = environment(job.folder / "run", live(job.recipe), name, recipe=recipe, seed=seed)
     else:
         env = dict(os.environ)
     for name in THREADS:

@@ -47,10 +47,10 @@ class Progress:
             self.say(f"{self.plan.name}: {len(done)} of {len(done) + left} runs are already done")
         self._refresh()
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: Outcome, left: int) -> None:
         self.outcomes.append(outcome)
         self.fresh.append(outcome)
-        self.left -= 1
+        self.left = left
         total = len(self.outcomes) + self.left
         line = f"[{len(self.outcomes)}/{total}] {outcome.arm}, seed {outcome.seed}: "
         self.say(f"{line}{self._result(outcome)} in {outcome.seconds:.0f} s{self._time_left()}")

@@ -1,7 +1,7 @@
 """Which runs a plan still needs, and in which order: seed by seed, whole pairs first."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unstuck.records import Outcome, Plan
@@ -20,14 +20,42 @@ def jobs_of(plan: Plan, folder: Path) -> list[Job]:
     ]
 
 
+class Agenda:
+    """What a trial still has to do, as outcomes come in."""
+
+    def __init__(self, plan: Plan, folder: Path, done: Sequence[Outcome]) -> None:
+        self.plan = plan
+        self.jobs = jobs_of(plan, folder)
+        self.outcomes = list(done)
+        self.left = self._needed()
+
+    def add(self, outcome: Outcome) -> None:
+        """A run has ended."""
+        self.outcomes.append(outcome)
+        self.left = self._needed()
+
+    def waiting(self, running: Sequence[Job]) -> Iterator[Job]:
+        """The jobs left that do not run yet, in their order."""
+        begun = {(job.arm, job.seed) for job in running}
+        return (job for job in self.left if (job.arm, job.seed) not in begun)
+
+    def unneeded(self, running: Sequence[Job]) -> list[Job]:
+        """The running jobs that no verdict waits for any longer."""
+        wanted = {(job.arm, job.seed) for job in self.left}
+        return [job for job in running if (job.arm, job.seed) not in wanted]
+
+    def _needed(self) -> list[Job]:
+        return needed(self.plan, self.jobs, self.outcomes, {})
+
+
 def needed(
-    plan: Plan, jobs: Sequence[Job], outcomes: Sequence[Outcome], settled: Mapping[str, int]
+    plan: Plan, jobs: Sequence[Job], outcomes: Sequence[Outcome], final: Mapping[str, int]
 ) -> list[Job]:
     """The jobs that some verdict waits for and that have no outcome yet, in order.
 
-    settled: treatments whose verdict is final; the baseline goes on while any other needs it.
+    final: treatments whose verdict is settled; the baseline goes on while any other needs it.
     """
-    open_arms = {t.name for t in plan.treatments} - set(settled)
+    open_arms = {t.name for t in plan.treatments} - set(final)
     if open_arms:
         open_arms.add(BASELINE)
     done = {(run.arm, run.seed) for run in outcomes}

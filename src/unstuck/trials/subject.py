@@ -20,12 +20,17 @@ class Subject:
     """A function (`train`, as "module:function" or "/path/file.py:function") or a `command`.
 
     `path` is where the worker looks for modules; `watch` records and diagnoses every run.
+    `reseed`: the command has no place for the seed, so the watcher seeds the run (UNSTUCK_SEED).
+    `log`: where a run leaves a log that holds the metric; `{out}` in it and in the command is a
+    folder of the run's own.
     """
 
     train: str = ""
     command: str = ""
     path: tuple[str, ...] = ()
     watch: bool = False
+    reseed: bool = False
+    log: str = ""
 
 
 def reference(train: Train | str) -> str:
@@ -67,15 +72,15 @@ def _reference_in_text(train: str) -> str:
     return train
 
 
-def check_command(command: str, plan: Plan) -> None:
+def check_command(command: str, plan: Plan, reseed: bool = False) -> None:
     """Raise PlanError where the command cannot be started or a change would not reach it."""
     words = _words(command)
     if not words or (words[0] != sys.executable and not shutil.which(words[0])):
         raise PlanError(f"the command '{command}' does not start with a program that exists")
     used = set(PLACEHOLDER.findall(command))
-    if "seed" not in used:
+    if "seed" not in used and not reseed:
         raise PlanError("the command needs {seed}: pairs of runs share their seed")
-    unknown = sorted(used - set(plan.baseline) - {"seed"})
+    unknown = sorted(used - set(plan.baseline) - {"seed", "out"})
     if unknown:
         raise PlanError(f"the command uses {{{unknown[0]}}}, which the baseline does not have")
     for name, recipe in arms(plan).items():
@@ -85,13 +90,13 @@ def check_command(command: str, plan: Plan) -> None:
                 raise PlanError(f"'{name}' changes '{field}', but the command has no {{{field}}}")
 
 
-def filled(command: str, recipe: Recipe, seed: int) -> list[str]:
+def filled(command: str, recipe: Recipe, seed: int, out: str = "") -> list[str]:
     """The command's words for one run; a value stays one word. `python` is this interpreter.
 
     >>> filled("echo {name} --on={on} {seed}", {"name": "a b", "on": True}, 3)
     ['echo', 'a b', '--on=true', '3']
     """
-    values = {**recipe, "seed": seed}
+    values = {"out": out, **recipe, "seed": seed}
 
     def value(match: re.Match[str]) -> str:
         found = values[match[1]]
