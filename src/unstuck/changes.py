@@ -250,6 +250,11 @@ def fact_of(name: str) -> str:
     return f"changed/{name}"
 
 
+def refusal_of(name: str) -> str:
+    """The fact that it gets, with the reason, when a change cannot be carried out in it."""
+    return f"refused/{name}"
+
+
 def _parsed(name: str, value: Scalar) -> Change:
     kind_name, _, where = name.partition("/")
     kind = _BY_NAME.get(kind_name)

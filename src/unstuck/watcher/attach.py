@@ -27,6 +27,7 @@ from unstuck.lab.untouched import under_way
 from unstuck.records import Scalar
 from unstuck.vocabulary import metric_name
 from unstuck.watcher import process
+from unstuck.watcher.altered_calls import AlteredCalls
 from unstuck.watcher.budget import Budget
 from unstuck.watcher.collector import Watched
 from unstuck.watcher.evaluation import Evaluation
@@ -81,6 +82,7 @@ class Watcher(Told):
         self._losses = Losses(self._recorder, self._watched, self._modules, self._optimizers)
         self._scalers = Scalers(self._recorder, self._optimizers.left_out, self._if_mine)
         self._functions = Functions(self._mine)
+        self._interventions.calls = AlteredCalls(self._functions, self._interventions.guarded)
         self._evaluation = Evaluation(
             self._recorder,
             self._modules.models.values,
@@ -271,6 +273,8 @@ class Watcher(Told):
 
         def look() -> Any:
             nonlocal looked
+            if looked and self._handles:
+                self._own(self._optimizers.closure_again, optimizer)
             value = closure()
             if not looked and self._handles:
                 looked = True

@@ -14,15 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from unstuck.changes import Change, fact_of
+from unstuck.changes import Change, fact_of, refusal_of
 from unstuck.watcher.terms import Terms, derivatives
 
 
 class Intervention:
-    """One change of one place. `kind`: the change's; `order`: lower ones act first at one event."""
+    """One change of one place.
+
+    `kind`: the change's; `order`: lower ones act first at one event, and last after a step.
+    """
 
     kind = ""
     order = 0
+    one_evaluation = False  # all gradients of a step must come from one call of its closure
 
     def __init__(self, change: Change, interventions: "Interventions") -> None:
         self.change = change
@@ -36,6 +40,10 @@ class Intervention:
     def applied(self) -> None:
         """It has acted: the run gets the fact that it did."""
         self.all.note(self.change.name)
+
+    def refuse(self, reason: str) -> None:
+        """It cannot be carried out here: the run gets the fact why, and it does no more."""
+        self.all.refuse(self, reason)
 
     def start(self) -> None:
         """The watching begins: the moment to stand in for a function of torch."""
@@ -66,6 +74,9 @@ class Intervention:
     def after_step(self, name: str, optimizer: Optimizer) -> None:
         """The step was made, or left out."""
 
+    def skipped(self, optimizer: Optimizer) -> None:
+        """A gradient scaler that met an overflow has not even begun the optimizer's step."""
+
 
 class Interventions:
     """The live changes of a run, carried out."""
@@ -83,6 +94,7 @@ class Interventions:
         self.idle: Callable[[], dict[str, Optimizer]] = dict  # and those that have not, by name
         self.know: Callable[[str, Optimizer], None]  # calls an optimizer so from now on
         self.models: Mapping[str, nn.Module] = {}
+        self.calls: AlteredCalls  # of torch's loss functions
 
     def __bool__(self) -> bool:
         return bool(self._each)
@@ -102,13 +114,21 @@ class Interventions:
             self._noted.add(name)
             self._note({fact_of(name): 1})
 
+    def refuse(self, intervention: Intervention, reason: str) -> None:
+        self._note({refusal_of(intervention.change.name): reason})
+        intervention.stop()
+        self._each = [i for i in self._each if i is not intervention]
+
     def start(self) -> None:
         for intervention in self._each:
             intervention.start()
 
     def stop(self) -> None:
+        for optimizer in list(self._withheld):
+            self._give_back(optimizer)
         for intervention in reversed(self._each):
             intervention.stop()
+        self.calls.stop()
 
     def model(self, name: str, model: nn.Module) -> None:
         for intervention in self._each:
@@ -137,26 +157,58 @@ class Interventions:
         for intervention in self._each:
             intervention.opened(name, optimizer)
 
-    def gradients(self, name: str, optimizer: Optimizer) -> None:
-        """Let each see the gradients; where one leaves the step out, the optimizer finds none."""
-        for intervention in self._each:
-            if not intervention.gradients(name, optimizer):
-                held = [
-                    (p, p.grad)
-                    for group in optimizer.param_groups
-                    for p in group["params"]
-                    if p.grad is not None
-                ]
-                self._withheld[id(optimizer)] = held
-                for p, _ in held:
-                    p.grad = None
-                return
+    def gradients(self, name: str, optimizer: Optimizer) -> bool:
+        """Let each see the gradients, until one wants the step left out: False."""
+        looking = [i for i in self._each if type(i).gradients is not Intervention.gradients]
+        if not looking or not _to_be_made(optimizer):
+            return True
+        return all(i.gradients(name, optimizer) for i in looking)
+
+    def withhold(self, optimizer: Optimizer) -> None:
+        """Leave the step out: without gradients it changes neither weights nor state."""
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        self._withheld[id(optimizer)] = [(p, p.grad) for p in params if p.grad is not None]
+        for p in params:
+            p.grad = None
+
+    def again(self, name: str) -> None:
+        """The closure of a step is called once more: its gradients will be others."""
+        for intervention in list(self._each):
+            if intervention.one_evaluation and intervention.where == name:
+                intervention.refuse("a step of this optimizer evaluates its loss several times")
 
     def after_step(self, name: str, optimizer: Optimizer) -> None:
-        for p, gradient in self._withheld.pop(id(optimizer), ()):
-            p.grad = gradient
+        self._give_back(id(optimizer))
         for intervention in reversed(self._each):
             intervention.after_step(name, optimizer)
+        self.calls.stepped()
+
+    def skipped(self, optimizer: Optimizer) -> None:
+        for intervention in self._each:
+            intervention.skipped(optimizer)
+
+    def _give_back(self, optimizer: int) -> None:
+        for p, gradient in self._withheld.pop(optimizer, ()):
+            p.grad = gradient
+
+
+def _to_be_made(optimizer: Optimizer) -> bool:
+    """Whether the step will be made: a fused one is told of an overflow by its gradient scaler.
+
+    Gradients that it would divide by the scaler's scale are divided here, so that they are seen as
+    they are used.
+    """
+    overflow = getattr(optimizer, "found_inf", None)
+    if isinstance(overflow, Tensor) and bool(overflow):
+        return False
+    scale = getattr(optimizer, "grad_scale", None)
+    if isinstance(scale, Tensor):
+        gradients = [p.grad for g in optimizer.param_groups for p in g["params"]]
+        for gradient in gradients:
+            if gradient is not None:
+                gradient.mul_(scale.double().reciprocal().to(gradient.device, torch.float32))
+        optimizer.grad_scale = None  # type: ignore[attr-defined]
+    return True
 
 
 def intervention_classes() -> list[type[Intervention]]:

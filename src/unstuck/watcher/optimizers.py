@@ -96,8 +96,7 @@ class Optimizers:
         if name is None:
             return
         key, clock = id(optimizer), self._recorder.clock
-        if self._interventions:
-            self._interventions.gradients(name, optimizer)
+        taken = not self._interventions or self._interventions.gradients(name, optimizer)
         self._stepped = True
         for loss in self._pending:
             self._trains.setdefault(loss, {})[key] = None
@@ -113,12 +112,22 @@ class Optimizers:
             self._recorder.numbers(_memory())
         self._watched.commit(closely)
         self._watched.step_event("before_step", name, optimizer)
+        if not taken:
+            self._interventions.withhold(optimizer)
+
+    def closure_again(self, optimizer: Optimizer) -> None:
+        """The closure of the step is called once more in it."""
+        name = self.names.get(id(optimizer))
+        if self._interventions and name is not None:
+            self._interventions.again(name)
 
     def left_out(self, optimizer: Optimizer) -> None:
         """A gradient scaler has left out a step: it counts as one, though nothing was read."""
         if self._recorder.clock.stepped(id(optimizer)):
             self._recorder.new_step()
         self._stepped = True
+        if self._interventions:
+            self._interventions.skipped(optimizer)
         self._watched.commit(False)
         self._attend_to_next()
 
