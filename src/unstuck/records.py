@@ -241,6 +241,7 @@ class Plan:
     unit: str = ""
     name: str = "trial"
     finding: str = ""  # the code a treatment is hoped to remove, where there is one
+    stop_early: bool = False  # look after every seed, and stop where the verdict is clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +265,7 @@ class Verdict:
 
     `effect` is the mean paired difference to the baseline in units of the metric, positive where
     the treatment is better; `low`..`high` its interval at `confidence` after Holm's correction.
+    Where a trial that stops early has called it, `effect` is the median unbiased estimate.
     """
 
     treatment: Treatment
@@ -273,11 +275,12 @@ class Verdict:
     high: float
     confidence: float
     p: float
-    pairs: int
+    pairs: int  # whole pairs that were used
     lost_finding: int | None = None  # pairs in which the baseline had the finding and lost it
     had_finding: int | None = None
     more_pairs: int | None = None  # further pairs that would settle an undecided verdict
     note: str = ""
+    planned_pairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

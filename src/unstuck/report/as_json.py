@@ -141,6 +141,7 @@ def _plan(plan: Plan) -> Json:
         "margin": _number(plan.margin),
         "confidence": _number(plan.confidence),
         "finding": plan.finding,
+        "stop_early": plan.stop_early,
         "seeds": [int(seed) for seed in plan.seeds],
         "baseline": scalars(plan.baseline),
         "treatments": [treatment(t) for t in plan.treatments],
@@ -170,7 +171,7 @@ def _outcome(outcome: Outcome) -> Json:
 
 def _verdict(verdict: Verdict) -> Json:
     numbers = ("effect", "low", "high", "confidence", "p")
-    counts = ("pairs", "lost_finding", "had_finding", "more_pairs")
+    counts = ("planned_pairs", "pairs", "lost_finding", "had_finding", "more_pairs")
     return {
         "treatment": _text(verdict.treatment.name),
         "word": verdict.word,

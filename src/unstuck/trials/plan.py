@@ -70,8 +70,11 @@ def live(recipe: Recipe) -> dict[str, Scalar]:
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON values."""
-    return asdict(plan)
+    """The plan as JSON values; a plan that does not stop early reads as it did in older folders."""
+    fields = asdict(plan)
+    if not plan.stop_early:
+        del fields["stop_early"]
+    return fields
 
 
 def from_json(values: Mapping[str, Any]) -> Plan:
@@ -132,8 +135,9 @@ def _seeds(seeds: Sequence[int] | int) -> tuple[int, ...]:
 def _check_numbers(plan: Plan) -> None:
     if not isinstance(plan.metric, str) or not plan.metric.strip():
         raise PlanError("a trial needs a metric: the name of the number to compare")
-    if not isinstance(plan.higher_is_better, bool):
-        raise PlanError(f"higher_is_better must be true or false, not {plan.higher_is_better!r}")
+    for name in ("higher_is_better", "stop_early"):
+        if not isinstance(getattr(plan, name), bool):
+            raise PlanError(f"{name} must be true or false, not {getattr(plan, name)!r}")
     for name, low, high in (("margin", 0.0, math.inf), ("confidence", 0.5, 1.0)):
         value = getattr(plan, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
