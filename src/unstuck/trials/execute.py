@@ -26,7 +26,7 @@ def execute(
     folder: Path,
     executor: Executor,
     progress: Progress,
-    resources: Resources,
+    resources: Resources | None = None,
 ) -> tuple[Outcome, ...]:
     """Do the runs of a plan that are still needed, as far as the budget goes; all outcomes there
     are then, in the plan's order.
@@ -38,7 +38,7 @@ def execute(
         ledger.begin(folder, plan, subject)
         done = list(ledger.outcomes(folder, plan))
         agenda = Agenda(plan, folder, done)
-        budget = Budget(resources.seconds, resources.runs)
+        budget = Budget(resources.seconds, resources.runs) if resources else Budget()
         with progress, deferred_interrupts() as interrupted:
             progress.begin(done, len(agenda.left), executor.places)
             with closing(_finished_runs(agenda, executor, budget, interrupted)) as runs:

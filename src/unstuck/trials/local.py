@@ -1,26 +1,45 @@
 """Runs as processes of this machine, as many at a time as it has room for."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from unstuck.records import Outcome
 from unstuck.trials.executor import Job
+from unstuck.trials.memory import free_bytes, resident_bytes
 from unstuck.trials.process import Running, outcome, start, stop
 from unstuck.trials.subject import Subject
 
+LOOK = 0.5  # seconds between looks at the memory the runs take
+
 
 class Local:
-    """An executor (unstuck.trials.executor): `workers` processes, the cores shared between them."""
+    """An executor (unstuck.trials.executor): `workers` processes, the cores shared between them.
 
-    def __init__(self, subject: Subject, metric: str, workers: int | None = None) -> None:
+    A further run is begun only where the largest run so far would fit beside those that run, once
+    they are as large. The first ones are begun without that: their size is not known yet.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        metric: str,
+        workers: int | None = None,
+        free: Callable[[], int | None] = free_bytes,
+    ) -> None:
         self.subject = subject
         self.metric = metric
         self.workers = workers or cores()
+        self.largest = 0  # bytes
+        self._free = free
         self._running: list[Running] = []
+        self._sizes: dict[int, int] = {}  # bytes of each run, by process
+        self._looked = 0.0
 
     @property
     def places(self) -> int:
-        return self.workers
+        begun = len(self._running)
+        return self.workers if not begun or self._another_fits() else min(self.workers, begun)
 
     def start(self, job: Job) -> None:
         self._running.append(start(job, self.subject, max(1, cores() // self.workers)))
@@ -29,6 +48,7 @@ class Local:
         return [run.job for run in self._running]
 
     def finished(self) -> Sequence[Outcome]:
+        self._look()
         ended = [run for run in self._running if run.process.poll() is not None]
         for run in ended:
             self._running.remove(run)
@@ -42,6 +62,21 @@ class Local:
     def stop(self) -> None:
         ended, self._running = self._running, []
         stop(ended)
+
+    def _look(self) -> None:
+        if self._running and time.monotonic() - self._looked > LOOK:
+            self._sizes = resident_bytes({run.process.pid for run in self._running})
+            self.largest = max(self.largest, *self._sizes.values())
+            self._looked = time.monotonic()
+
+    def _another_fits(self) -> bool:
+        free = self._free() if self.largest else None
+        if free is None:
+            return True
+        still_to_come = sum(
+            max(0, self.largest - self._sizes.get(run.process.pid, 0)) for run in self._running
+        )
+        return free - still_to_come >= self.largest
 
 
 def cores() -> int:

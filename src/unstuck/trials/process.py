@@ -13,6 +13,7 @@ from pathlib import Path
 from unstuck import atomic
 from unstuck.records import Outcome
 from unstuck.trials.executor import Job
+from unstuck.trials.orphans import dies_with_us, end_processes_of, marked
 from unstuck.trials.plan import asked, live
 from unstuck.trials.results import result_of
 from unstuck.trials.subject import Subject, filled
@@ -32,7 +33,9 @@ class Running:
 
 def start(job: Job, subject: Subject, threads: int) -> Running:
     """Start the run in a session of its own, so that Ctrl-C reaches unstuck alone."""
-    shutil.rmtree(job.folder, ignore_errors=True)  # what an interrupted run left
+    if job.folder.exists():  # what an interrupted run left
+        end_processes_of(job.folder)
+        shutil.rmtree(job.folder, ignore_errors=True)
     own_folder(job).mkdir(parents=True)
     words, env = words_of(job, subject), _environment(job, subject, threads)
     with (job.folder / "stdout").open("wb") as out, (job.folder / "stderr").open("wb") as err:
@@ -43,6 +46,7 @@ def start(job: Job, subject: Subject, threads: int) -> Running:
             stderr=err,
             env=env,
             start_new_session=True,
+            preexec_fn=dies_with_us(),
         )
     return Running(job, process, time.monotonic())
 
@@ -104,7 +108,7 @@ def _environment(job: Job, subject: Subject, threads: int) -> dict[str, str]:
         given = env.get(name, "")
         env[name] = str(min(int(given), threads) if given.isdigit() else threads)
     env.setdefault("PYTHONHASHSEED", "0")  # pairs see sets in the same order
-    return env
+    return env | marked(job.folder)
 
 
 def _signal(run: Running, number: signal.Signals) -> None:
