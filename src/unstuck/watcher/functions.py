@@ -1,4 +1,7 @@
-"""Calls of torch's functions heard of while somebody listens; in between they are torch's own."""
+"""Calls of torch's functions heard of while somebody listens, or altered while somebody alters.
+
+In between they are torch's own. Who listens hears of the call as it was altered.
+"""
 
 import functools
 import importlib
@@ -13,15 +16,18 @@ import torch
 from unstuck.watcher.naming import is_library
 
 Heard = Callable[[str, tuple[Any, ...], Any, Any], None]  # name, args, options, result
+# torch's own, what makes the call, args, options of the call -> result
+Altering = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 class Functions:
-    """Wraps functions while at least one listener wants to hear of them."""
+    """Wraps functions while somebody wants to hear of them or alters them."""
 
     def __init__(self, mine: Callable[[], bool]) -> None:
         self._mine = mine  # whether the calling thread is the one that is watched
         self._listeners: dict[str, dict[str, Heard]] = {}  # function -> who -> callback
-        self._listening: dict[str, tuple[str, ...]] = {}  # who -> functions
+        self._altering: dict[str, dict[str, Altering]] = {}  # the first one is outermost
+        self._asked: dict[str, tuple[str, ...]] = {}  # who -> functions
         self._wrappers: dict[str, tuple[Any, Any]] = {}  # function -> original, its wrapper
         self._own: dict[str, bool] = {}  # wrapped functions -> defined where they are looked up
         self._inside = False  # one of them runs: what it calls is not the user's call
@@ -30,23 +36,32 @@ class Functions:
 
     def listen(self, who: str, names: Iterable[str], heard: Heard) -> None:
         """Call `heard` after each call of these functions, from now on."""
-        if who in self._listening:
-            return
-        self._listening[who] = tuple(names)
-        replaced: dict[int, Any] = {}
-        for name in self._listening[who]:
-            self._listeners.setdefault(name, {})[who] = heard
-            if name not in self._own:
-                self._wrap(name, replaced)
-        self._replace(replaced)
+        self._ask(who, names, self._listeners, heard)
+
+    def alter(self, who: str, names: Iterable[str], altering: Altering) -> None:
+        """Let `altering` make each call of these functions, from now on."""
+        self._ask(who, names, self._altering, altering)
 
     def stop(self, who: str) -> None:
-        """Tell this listener no more; what nobody listens to is put back."""
+        """No more for this listener or alterer; what nobody asks for is put back."""
         replaced: dict[int, Any] = {}
-        for name in self._listening.pop(who, ()):
-            self._listeners[name].pop(who, None)
-            if not self._listeners[name] and name in self._own:
+        for name in self._asked.pop(who, ()):
+            heard, altered = self._listeners.get(name, {}), self._altering.get(name, {})
+            heard.pop(who, None)
+            altered.pop(who, None)
+            if not heard and not altered and name in self._own:
                 self._unwrap(name, replaced)
+        self._replace(replaced)
+
+    def _ask(self, who: str, names: Iterable[str], of: dict[str, Any], call: Any) -> None:
+        if who in self._asked:
+            return
+        self._asked[who] = tuple(names)
+        replaced: dict[int, Any] = {}
+        for name in self._asked[who]:
+            of.setdefault(name, {})[who] = call
+            if name not in self._own:
+                self._wrap(name, replaced)
         self._replace(replaced)
 
     def _wrap(self, name: str, replaced: dict[int, Any]) -> None:
@@ -92,14 +107,20 @@ class Functions:
                 return original(*args, **options)
             self._inside = True
             try:
-                result = original(*args, **options)
-                for who, heard in list(self._listeners.get(name, {}).items()):
-                    self._tell(who, heard, (name, args, options, result))
-                return result
+                make: Callable[..., Any] = functools.partial(self._make, name, original)
+                for altering in reversed(list(self._altering.get(name, {}).values())):
+                    make = functools.partial(_altered, altering, original, make)
+                return make(*args, **options)
             finally:
                 self._inside = False
 
         return function
+
+    def _make(self, name: str, original: Any, /, *args: Any, **options: Any) -> Any:
+        result = original(*args, **options)
+        for who, heard in list(self._listeners.get(name, {}).items()):
+            self._tell(who, heard, (name, args, options, result))
+        return result
 
     def _tell(self, who: str, heard: Heard, call: tuple[str, Any, Any, Any]) -> None:
         try:
@@ -107,6 +128,12 @@ class Functions:
         except Exception as error:  # whatever it is, the script's own call went well
             self.stop(who)
             print(f"unstuck: gave up hearing of {call[0]} ({error})", file=sys.stderr)
+
+
+def _altered(
+    altering: Altering, original: Any, make: Callable[..., Any], /, *args: Any, **options: Any
+) -> Any:
+    return altering(original, make, args, options)
 
 
 @cache

@@ -83,9 +83,13 @@ class Losses:
 
     def _changed(self, name: str, root: Tensor, terms: Terms) -> tuple[Tensor, Terms]:
         """Where the backward pass begins with the live changes, and what that is made of."""
+        excess = self._interventions.calls.excess(terms.loss)
         begun, made_of = self._interventions.loss(name, root, terms)
-        if begun is not root:
-            self._recorder.scalar(f"objective/{name}", terms.loss.detach())
+        if begun is not root or excess is not None:
+            written = terms.loss.detach()
+            if excess is not None:
+                written = written - excess.reshape(written.shape)
+            self._recorder.scalar(f"objective/{name}", written)
         return begun, made_of
 
     def _name(self, frame: FrameType) -> str:
