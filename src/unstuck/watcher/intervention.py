@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.changes import Change, fact_of, refusal_of
+from unstuck.watcher.altered_calls import AlteredCalls
 from unstuck.watcher.terms import Terms, derivatives
 
 
