@@ -46,7 +46,7 @@ def to_dict(diagnosis: Diagnosis, trial: Trial | None = None) -> Json:
             {**_finding(a.finding), "reason": _text(a.reason)} for a in diagnosis.accepted
         ],
         "ignored": list(diagnosis.ignored),
-        "trial": _trial(trial) if trial else None,
+        "trial": trial_of(trial) if trial else None,
     }
 
 
@@ -124,7 +124,7 @@ def _unchecked(unchecked: Unchecked) -> Json:
     }
 
 
-def _trial(trial: Trial) -> Json:
+def trial_of(trial: Trial) -> Json:
     return {
         "plan": _plan(trial.plan),
         "outcomes": [_outcome(o) for o in trial.outcomes],
