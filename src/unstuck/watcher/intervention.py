@@ -89,7 +89,8 @@ class Interventions:
         self._noted: set[str] = set()
         kinds = {kind.kind: kind for kind in intervention_classes()} if changes else {}
         made = [kinds[change.kind](change, self) for change in changes.values()]
-        self._each: Sequence[Intervention] = sorted(made, key=lambda i: i.order)
+        self._all: Sequence[Intervention] = sorted(made, key=lambda i: i.order)
+        self._each = self._all  # without those that were refused
         self._withheld: dict[int, list[tuple[Tensor, Tensor]]] = {}
         self.optimizers: Callable[[], dict[str, Optimizer]] = dict  # every one that has stepped
         self.idle: Callable[[], dict[str, Optimizer]] = dict  # and those that have not, by name
@@ -98,7 +99,7 @@ class Interventions:
         self.calls: AlteredCalls  # of torch's loss functions
 
     def __bool__(self) -> bool:
-        return bool(self._each)
+        return bool(self._all)
 
     def guard(self, mine: Callable[[], bool], own: Callable[..., Any]) -> None:
         """How a hook of an intervention's own is called: see `guarded`."""
@@ -117,17 +118,16 @@ class Interventions:
 
     def refuse(self, intervention: Intervention, reason: str) -> None:
         self._note({refusal_of(intervention.change.name): reason})
-        intervention.stop()
         self._each = [i for i in self._each if i is not intervention]
 
     def start(self) -> None:
-        for intervention in self._each:
+        for intervention in self._all:
             intervention.start()
 
     def stop(self) -> None:
         for optimizer in list(self._withheld):
             self._give_back(optimizer)
-        for intervention in reversed(self._each):
+        for intervention in reversed(self._all):
             intervention.stop()
         self.calls.stop()
 
