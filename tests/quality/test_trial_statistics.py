@@ -61,7 +61,7 @@ def test_four_equal_treatments_are_seldom_called():
 
 
 def test_an_uncorrected_judge_would_be_caught(monkeypatch):
-    monkeypatch.setattr("unstuck.trials.judge.holm", lambda p, alpha: (list(p), [alpha] * len(p)))
+    monkeypatch.setattr("unstuck.trials.reading.holm", lambda p, alpha: (list(p), [alpha] * len(p)))
     share, _ = simulate.called(World(5, (0.0,) * 4), 1000, seed=5)
     assert share > 0.10
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unstuck.records import Outcome, Plan, Treatment
-from unstuck.trials.judge import holm, judge, power
+from unstuck.trials.judge import judge, power
+from unstuck.trials.reading import holm
 
 SCORES = st.floats(-1e3, 1e3, allow_nan=False)
 

@@ -12,6 +12,7 @@ from scipy import special
 
 POWER = 0.8  # Cohen's convention for a study worth doing
 MOST_PAIRS = 1000  # beyond this, "more pairs" is no advice anyone can follow
+LOOKS_COST = 1.08  # planned pairs of a plan that stops early, to those of one look (LOG.md)
 
 
 def power(pairs: int, d: float, alpha: float = 0.05) -> float:
@@ -34,10 +35,10 @@ def equivalence_power(pairs: int, d: float, room: float, alpha: float = 0.05) ->
     return max(0.0, _beyond(pairs, room - d, limit) + _beyond(pairs, room + d, limit) - 1)
 
 
-def pairs_needed(d: float, room: float, alpha: float) -> int | None:
+def pairs_needed(d: float, room: float, alpha: float, stop_early: bool = False) -> int | None:
     """Pairs that settle a true effect `d` with power `POWER`, by the effect or by equivalence.
 
-    None where `MOST_PAIRS` would not do.
+    Planned pairs, where the plan stops early. None where `MOST_PAIRS` would not do.
     """
 
     def settles(pairs: int) -> bool:
@@ -50,7 +51,32 @@ def pairs_needed(d: float, room: float, alpha: float) -> int | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if settles(middle) else (middle, high)
-    return high
+    return math.ceil(LOOKS_COST * high) if stop_early else high
+
+
+def expected_pairs(planned: int, d: float, alpha: float = 0.05) -> float:
+    """Mean pairs that a plan that stops early uses where the true effect is `d`."""
+    from unstuck.trials.sequential import stopping
+
+    return stopping(planned, d, alpha)[1]
+
+
+def detectable(pairs: int, alpha: float = 0.05, stop_early: bool = False) -> float:
+    """The true effect that so many planned pairs see with power `POWER`; inf for less than two.
+
+    >>> round(detectable(10), 2), round(detectable(5), 2)
+    (1.0, 1.68)
+    """
+    if pairs < 2:
+        return math.inf
+    effective = pairs / LOOKS_COST if stop_early else float(pairs)
+    low, high = 0.0, 1.0
+    while power(pairs, high, alpha) < POWER:
+        high *= 2
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(pairs, middle, alpha) >= POWER else (middle, high)
+    return high * math.sqrt(pairs / effective)
 
 
 def _beyond(pairs: int, d: float, limit: float) -> float:
