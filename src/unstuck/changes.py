@@ -267,7 +267,7 @@ def _parsed(name: str, value: Scalar) -> Change:
     problem = kind.problem(text)
     if problem:
         raise ValueError(f"{name} = {value!r}: {problem}")
-    if isinstance(text, str) and not text.startswith("x"):
+    if isinstance(text, str) and not MULTIPLE.fullmatch(text):
         return Change(kind_name, where, word=text)
     multiple = isinstance(text, str)
     return Change(kind_name, where, _number(str(text).removeprefix("x")), multiple)
