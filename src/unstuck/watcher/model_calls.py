@@ -9,6 +9,7 @@ from torch._C._functorch import peek_interpreter_stack as in_functional_transfor
 from torch.nn.modules import module as hooks
 
 Before = Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]  # other arguments, or None
+After = Callable[[nn.Module, Any], None]  # what it has put out
 
 
 def part_named(where: str, name: str, model: nn.Module) -> nn.Module | None:
@@ -24,14 +25,18 @@ def part_named(where: str, name: str, model: nn.Module) -> nn.Module | None:
 
 
 class ModelCalls:
-    """Lets `before` see the outermost calls of a model, or of parts of it that are called alone.
+    """Lets `before` see the outermost calls of a model, or of parts of it that are called alone,
+    and `after` what these put out.
 
     A hook of all modules rather than of this one: it is not copied with the model, nor saved.
     Recomputations during a backward pass are no calls from outside.
     """
 
-    def __init__(self, before: Before, guarded: Callable[..., Any]) -> None:
+    def __init__(
+        self, before: Before, guarded: Callable[..., Any], after: After | None = None
+    ) -> None:
         self._before = before
+        self._after = after
         self._guarded = guarded
         self._inside: set[int] = set()
         self._depth = 0
@@ -61,6 +66,8 @@ class ModelCalls:
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if id(module) in self._inside and not _not_a_call():
             self._depth = max(0, self._depth - 1)
+            if self._depth == 0 and self._after is not None:
+                self._guarded(self._after, module, output)
 
 
 def _not_a_call() -> bool:
