@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.nn import functional
 
 from unstuck.changes import Change
 from unstuck.watcher.altered_calls import Arguments, argument, replaced
@@ -105,15 +105,17 @@ class Scores(Intervention):
             made = self._made.get(prediction.grad_fn)
             if made is not None:
                 at = dim if made.dim is None else made.dim
-                return F.log_softmax(made.scores, at) if logarithms else made.scores
+                return functional.log_softmax(made.scores, at) if logarithms else made.scores
             undone = _inverse(str(maker), prediction)
-            return F.log_softmax(undone, dim) if logarithms and maker != "softmax" else undone
+            return (
+                functional.log_softmax(undone, dim) if logarithms and maker != "softmax" else undone
+            )
         if function == LOGITS:
             return None
         rows = self._looked_at(function, prediction.detach(), dim)
         if rows == "probabilities":
             return _inverse("softmax", prediction)
-        return F.log_softmax(prediction, dim) if logarithms and rows == "scores" else None
+        return functional.log_softmax(prediction, dim) if logarithms and rows == "scores" else None
 
     def _looked_at(self, function: str, rows: Tensor, dim: int) -> str:
         """What rows are that no known activation made; decided once for every place."""

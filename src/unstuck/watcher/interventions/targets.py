@@ -44,4 +44,5 @@ def _grows(prediction: Tensor, target: Tensor) -> bool:
         met = torch.broadcast_shapes(prediction.shape, target.shape)
     except RuntimeError:  # torch will say so
         return False
-    return math.prod(tuple(met)) > prediction.numel()
+    numbers: int = math.prod(tuple(met))
+    return numbers > prediction.numel()
