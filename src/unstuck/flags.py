@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unstuck.flags_declared import Declared, declared
-from unstuck.records import Scalar
+from unstuck.records import Recipe, Scalar
 
 MOST_WORDS = 10_000
 _PAIR = re.compile(r"\+{0,2}([A-Za-z_][\w.@/-]*)=(.*)", re.DOTALL)
@@ -20,6 +20,19 @@ _BATCH = re.compile(
     r"(?:(?:train|training|per_device|per_device_train|per_gpu_train|device|global|mini|local)_?)*"
     r"(?:batch_?size|bsz?|batch)|n_batch"
 )
+# What the fields of counts mean that a treatment may change, by the last part of their names.
+MEANINGS = {
+    "batch": _BATCH,
+    "accumulation": re.compile(
+        r"(?:grad(?:ient)?_)?accum(?:ulate|ulation)?(?:_grad(?:ient)?(?:_batches|s)?)?"
+        r"(?:_(?:steps|iter|iters|freq|batches))?|update_freq|grad_acc"
+    ),
+    "workers": re.compile(r"(?:num_|n_)?(?:data_?)?(?:loader_)?workers|num_worker|loaders"),
+    "width": re.compile(
+        r"(?:n_|num_)?(?:hidden|width|channels|features|filters|units|nf|ngf|base_channels)"
+        r"(?:_?(?:dim|size|units|channels|features))?|d_model|embed_dim|n_embd|dim"
+    ),
+}
 SEED_BEFORE = ("seed", "random_seed", "manual_seed")  # where a script has several
 BATCH_BEFORE = ("batch_size", "train_batch_size", "per_device_train_batch_size")
 
@@ -79,13 +92,18 @@ def seed_flag(flags: Iterable[Flag]) -> Flag | None:
 
 def batch_flag(flags: Iterable[Flag]) -> Flag | None:
     """The flag of the number of training samples in a step, where its value is a known count."""
-    counts = [
-        f
-        for f in flags
-        if isinstance(f.value, int) and not isinstance(f.value, bool) and f.value > 0
-    ]
-    found = [f for f in counts if _BATCH.fullmatch(_own(f.field))]
-    return _likeliest(found, BATCH_BEFORE)
+    return _likeliest([f for f in flags if _counts(f, "batch")], BATCH_BEFORE)
+
+
+def count_in(recipe: Recipe, meaning: str) -> tuple[str, int] | None:
+    """The field of a recipe that counts what is meant (one of MEANINGS), and its value.
+
+    >>> count_in({"train.batch_size": 32, "val_batch_size": 100}, "batch")
+    ('train.batch_size', 32)
+    """
+    fields = [Flag(field, "", value) for field, value in recipe.items()]
+    found = _likeliest([f for f in fields if _counts(f, meaning)], BATCH_BEFORE)
+    return (found.field, int(found.value)) if found and found.value is not None else None
 
 
 def words_with(
@@ -200,6 +218,13 @@ def _value(text: str, of: Declared | None) -> Scalar:
 def _own(field: str) -> str:
     """The last part of a dotted name, in lower case: `data.batch-size` -> batch_size."""
     return re.split(r"[./@]", field.lower())[-1].replace("-", "_")
+
+
+def _counts(flag: Flag, meaning: str) -> bool:
+    least = 0 if meaning == "workers" else 1  # no worker is a count, too
+    known = isinstance(flag.value, int) and not isinstance(flag.value, bool)
+    fine = known and flag.value is not None and int(flag.value) >= least
+    return fine and bool(MEANINGS[meaning].fullmatch(_own(flag.field)))
 
 
 def _likeliest(found: Sequence[Flag], before: Sequence[str]) -> Flag | None:

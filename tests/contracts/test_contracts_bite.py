@@ -155,6 +155,10 @@ def treats_with_words(run, finding):
     return [replace(t, changes={"lr/optimizer_D": "less"}) for t in LIVE(run, finding)]
 
 
+def treats_nothing(run, finding):
+    return []
+
+
 def acts(run, finding):
     return [Treatment("x", ADVICE.name, {"width": 2}, "better", (finding.code,))]
 
@@ -169,6 +173,7 @@ BROKEN_REMEDIES = [
         remedy_contract.check_silent_where_the_run_lacks_what_it_changes,
     ),
     (with_body(LIVE, treats_anything), remedy_contract.check_examples_run),
+    (with_body(LIVE, treats_nothing), remedy_contract.check_acts_on_a_plausible_run),
     (with_body(ADVICE, acts), remedy_contract.check_advice_changes_nothing),
     (
         replace(LIVE, answers=("GEN001",)),

@@ -40,7 +40,7 @@ narrow, uniform ones, a loss that has come halfway, and a run that has just begu
 ['warning', 'info']
 
 ## What to try
-`rescale-attention-scores`, `rescale-initialisation`
+`rescale-attention-scores`, `rescale-initialisation`, `use-warmup`
 
 ## References
 - Zhai et al., Stabilizing Transformer Training by Preventing Attention Entropy Collapse, 2023,

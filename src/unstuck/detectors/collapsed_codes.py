@@ -44,7 +44,7 @@ A bottleneck whose entries keep their signs and vary all the same:
 ['info', 'info', 'error']
 
 ## What to try
-`add-balance-term`, `add-variance-term`
+`add-balance-term`, `add-variance-term`, `lower-term-weight`
 
 ## References
 - Shen et al., Unsupervised Deep Hashing with Similarity-Adaptive and Discrete Optimization, 2018,

@@ -35,7 +35,7 @@ A term that is light and heard, one that is warmed up, one that is switched off,
 []
 
 ## What to try
-`raise-term-weight`
+`raise-term-weight`, `lower-term-weight`
 
 ## References
 - Isola et al., Image-to-Image Translation with Conditional Adversarial Networks (L1 alone, and with

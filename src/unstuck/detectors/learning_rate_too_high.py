@@ -80,7 +80,7 @@ A rate at the border, one that is high after some steps, and one at which the lo
 []
 
 ## What to try
-`lower-learning-rate`, `clip-gradients`, `normalise-input`
+`lower-learning-rate`, `clip-gradients`, `normalise-input`, `use-warmup`
 
 ## References
 - You et al., Large Batch Training of Convolutional Networks (the ratio of update and weight

@@ -23,7 +23,7 @@ An overflow that a gradient scaler skips is followed by finite readings, maybe n
 []
 
 ## What to try
-`lower-learning-rate`, `clip-gradients`, `compute-loss-in-float32`
+`lower-learning-rate`, `clip-gradients`, `compute-loss-in-float32`, `drop-broken-samples`
 
 ## References
 - Micikevicius et al., Mixed Precision Training, 2018, <https://arxiv.org/abs/1710.03740>

@@ -48,7 +48,7 @@ the loss has become much worse:
 (['info'], ['info'], ['warning'])
 
 ## What to try
-`stop-early`, `augment-data`, `raise-weight-decay`
+`stop-early`, `augment-data`, `raise-weight-decay`, `smooth-labels`
 
 ## References
 - Prechelt, Early Stopping - But When?, 1998, <https://doi.org/10.1007/3-540-49430-8_3>

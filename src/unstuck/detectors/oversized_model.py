@@ -38,7 +38,7 @@ either, a model that has not learned its samples, a part of the data, and a mode
 []
 
 ## What to try
-`lower-capacity`, `augment-data`
+`lower-capacity`, `augment-data`, `raise-weight-decay`
 
 ## References
 - Zhang et al., Understanding Deep Learning Requires Rethinking Generalization, 2017,

@@ -43,7 +43,7 @@ Gaussian of another kind:
 ['info', 'error', 'error']
 
 ## What to try
-`use-free-bits`, `use-summed-reconstruction`
+`lower-term-weight`, `use-free-bits`, `use-summed-reconstruction`
 
 ## References
 - Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders (active units), 2016,

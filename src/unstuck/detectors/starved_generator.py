@@ -32,7 +32,7 @@ was switched off:
 []
 
 ## What to try
-`raise-term-weight`
+`raise-term-weight`, `lower-term-weight`
 
 ## References
 - Arjovsky & Bottou, Towards Principled Methods for Training GANs (gradients that vanish), 2017,

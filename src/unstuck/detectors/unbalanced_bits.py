@@ -37,7 +37,7 @@ Some bits that are rarely set, codes that begin so, a short run, and numbers tha
 ['info']
 
 ## What to try
-`add-balance-term`
+`add-balance-term`, `lower-term-weight`
 
 ## References
 - Weiss, Torralba & Fergus, Spectral Hashing (balanced, uncorrelated bits), 2008,

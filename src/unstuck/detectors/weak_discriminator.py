@@ -45,7 +45,7 @@ that are no cross-entropy or a sum where a mean was meant, and runs that are onl
 []
 
 ## What to try
-`update-discriminator-more`
+`update-discriminator-more`, `raise-learning-rate`, `lower-weight-decay`
 
 ## References
 - Goodfellow et al., Generative Adversarial Nets, 2014, <https://arxiv.org/abs/1406.2661>

@@ -2,7 +2,8 @@
 
 ## What it changes
 `lr/<optimizer>` of the optimizer the finding is about; of the discriminator's where the
-discriminator won; else of every optimizer of the run. The schedule keeps its shape.
+discriminator won; else of every optimizer of the run: to the best rate where the probe
+`learning-rate-range` has measured it, else to a third and to a tenth. The schedule keeps its shape.
 
 ## What is expected
 A loss that jumped or climbed falls steadily; units that died stay alive; a discriminator that won
@@ -26,7 +27,8 @@ from collections.abc import Iterator
 
 from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
-from unstuck.signals.games import is_discriminators_optimizer
+from unstuck.signals.inventory import discriminators_optimizers, optimizers_of
+from unstuck.signals.usable_rates import best_rate
 
 FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rates are searched
 
@@ -45,18 +47,17 @@ FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rate
     safety="changes-training",
 )
 def lower_learning_rate(run: Run, finding: Finding) -> Iterator[Treatment]:
-    every = sorted({s.name.split("/")[1] for s in run.matching("lr/*")})
-    if finding.where in every:
-        chosen = [finding.where]
-    elif finding.code == "ADV001":
-        chosen = [name for name in every if is_discriminators_optimizer(name)]
+    if finding.code == "ADV001":
+        chosen = discriminators_optimizers(run)
     else:
-        chosen = every
-    for factor in FACTORS if chosen else ():
+        chosen = optimizers_of(run, finding.where)
+    best = best_rate(run, chosen)
+    measured: list[float | str] = [best.value] if best is not None and best.value < best.now else []
+    for value in [*measured, *FACTORS] if chosen else ():
         yield Treatment(
-            name=f"learning rate of {' and '.join(chosen)} {factor}",
+            name=f"learning rate of {' and '.join(chosen)} {value}",
             remedy="lower-learning-rate",
-            changes={f"lr/{name}": factor for name in chosen},
+            changes={f"lr/{name}": value for name in chosen},
             expectation="the loss falls steadily and ends below that of the untreated run",
             answers=(finding.code,),
         )

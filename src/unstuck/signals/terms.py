@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from unstuck.records import Run, Series
 from unstuck.signals.levels import median, share_left
+from unstuck.words import words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,8 @@ def pulling_term(run: Run, latent: str) -> Term | None:
     if strongest is None or not pulls[strongest] > 0:
         return None
     return Term(*strongest, run)
+
+
+def divergences(run: Run) -> list[Term]:
+    """The terms that are a Kullback-Leibler divergence by their names."""
+    return [t for t in terms(run) if {"kl", "kld", "kldiv", "divergence"} & set(words_of(t.name))]

@@ -1,7 +1,7 @@
 """Rates in use against the usable ones, which the probe learning-rate-range has measured."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unstuck.records import Evidence, Run
@@ -62,6 +62,23 @@ def too_low(run: Run) -> Iterator[Placed]:
             continue
         evidence = from_the_start(run, f"rate/{model}/now", "<", low / BELOW)
         yield Placed(model, now, low, low / planned, evidence, better is False)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The rate that took most off a loss in a few steps, and the one in use."""
+
+    value: float
+    now: float
+
+
+def best_rate(run: Run, optimizers: Sequence[str]) -> Best | None:
+    """The best rate, to two digits, where it was measured of the run's one model and optimizer."""
+    told = list(told_of(run, "rate").values())
+    if len(told) != 1 or len(optimizers) != 1:
+        return None
+    best, now = number(told[0], "best", 0.0), number(told[0], "now", 0.0)
+    return Best(float(f"{best:.2g}"), now) if 0 < best < math.inf and now > 0 else None
 
 
 def _loss_is_better(run: Run) -> bool | None:
