@@ -5,10 +5,6 @@ Ray brings the function `carry_out` and plain text to the nodes, which have unst
 a run leaves behind comes back into its folder here, bounded.
 """
 
-import logging
-import os
-import re
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,20 +13,15 @@ from typing import Any
 from unstuck.records import Outcome
 from unstuck.trials.artefacts import UnsafeArtefactError, unpack
 from unstuck.trials.executor import Job
-from unstuck.trials.local import cores
 from unstuck.trials.plan import PlanError
+from unstuck.trials.ray_connection import connected, one_line
 from unstuck.trials.ray_task import answered, carry_out, request
 from unstuck.trials.subject import Subject
 
 RETRIES = 3  # times a run begins anew after its node or worker was lost
 LOOK = 2.0  # seconds for which the cluster's places are taken as they were
-REACH = 10.0  # seconds to find out whether anybody listens at an address
 PATIENCE = 300.0  # seconds without any place for a run before the trial is given up
 GRACE = 15.0  # seconds a cancelled task gets to end its training before its worker is killed
-OBJECT_STORE = 200_000_000  # bytes of a cluster started here: results are small
-LONGEST = 200  # characters of Ray's own messages that are shown
-ADDRESS = re.compile(r"(ray://)?(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
-START = "start one with 'ray start --head', or give an address, or 'local'"
 
 
 class RayExecutor:
@@ -61,7 +52,7 @@ class RayExecutor:
             )
         self.subject, self.metric, self.cpus, self.gpus = subject, metric, cpus, gpus
         self.ship = None if ship is None else Path(ship).resolve()
-        self._ray, self._ours = _connected(address, self.ship)
+        self._ray, self._ours = connected(address, self.ship)
         self._task = self._ray.remote(
             num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=False
         )(carry_out)
@@ -139,9 +130,9 @@ class RayExecutor:
             text, files = self._ray.get(ref)
         except errors.RayTaskError as error:  # our own code failed there, not the training
             cause = getattr(error, "cause", None) or error
-            raise PlanError(f"a node cannot carry out runs: {_one_line(cause)}") from None
+            raise PlanError(f"a node cannot carry out runs: {one_line(cause)}") from None
         except (errors.RuntimeEnvSetupError, errors.TaskUnschedulableError) as error:
-            raise PlanError(f"Ray cannot carry out runs: {_one_line(error)}") from None
+            raise PlanError(f"Ray cannot carry out runs: {one_line(error)}") from None
         except errors.RayError as error:
             kind = type(error).__name__
             lost = f"its worker or node was lost in each of {1 + RETRIES} attempts ({kind})"
@@ -165,54 +156,3 @@ def room(resources: Mapping[str, float], cpus: int, gpus: float) -> int:
     there = resources.get("GPU", 0.0)
     by_gpu = int(there // gpus) if gpus > 1 else int(there) * int(1 / gpus + 1e-9)
     return min(by_cpu, by_gpu)
-
-
-def _connected(address: str, ship: Path | None) -> tuple[Any, bool]:
-    """Ray, connected to the cluster, and whether we made the connection."""
-    if ship is not None and not ship.is_dir():
-        raise PlanError(f"there is no folder {ship} to ship to the nodes")
-    if address not in ("auto", "local"):
-        _reach(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry of a cluster we start
-    try:
-        import ray
-    except ImportError:
-        raise PlanError("runs on a cluster need Ray: pip install 'unstuck[ray]'") from None
-    if ray.is_initialized():
-        return ray, False
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if ship is not None:
-        options["runtime_env"] = {"working_dir": str(ship), "excludes": [".venv", "runs"]}
-    if address == "local":
-        options |= {
-            "num_cpus": cores(),
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE,
-        }
-    try:
-        ray.init(address=address, **options)
-    except ConnectionError as error:
-        hint = f": {START}" if address == "auto" else f" ({_one_line(error)}): {START}"
-        raise PlanError(f"no Ray cluster at '{address}'{hint}") from None
-    except (RuntimeError, ValueError, AssertionError, OSError) as error:
-        raise PlanError(f"cannot connect to Ray at '{address}': {_one_line(error)}") from None
-    return ray, True
-
-
-def _reach(address: str) -> None:
-    """Raise PlanError where nobody listens: Ray itself would go on trying for many minutes."""
-    found = ADDRESS.fullmatch(address)
-    if found is None:
-        raise PlanError(
-            f"'{address}' is no address of a Ray cluster: give auto, local, host:port or "
-            f"ray://host:10001"
-        )
-    try:
-        socket.create_connection((found["host"].strip("[]"), int(found["port"])), REACH).close()
-    except (OSError, OverflowError) as error:
-        raise PlanError(f"no Ray cluster at '{address}' ({_one_line(error)}): {START}") from None
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:LONGEST]
