@@ -22,7 +22,8 @@ from unstuck.watcher.terms import Terms, derivatives
 class Intervention:
     """One change of one place.
 
-    `kind`: the change's; `order`: lower ones act first at one event, and last after a step.
+    `kind`: the change's; `order`: lower ones act first at one event, and last after a pass
+    or a step.
     """
 
     kind = ""
@@ -87,6 +88,7 @@ class Interventions:
     ) -> None:
         self._note = note
         self._noted: set[str] = set()
+        self.shared: dict[str, Any] = {}  # what several interventions follow together
         kinds = {kind.kind: kind for kind in intervention_classes()} if changes else {}
         made = [kinds[change.kind](change, self) for change in changes.values()]
         self._all: Sequence[Intervention] = sorted(made, key=lambda i: i.order)
@@ -151,7 +153,7 @@ class Interventions:
         return begun, Terms(loss, named, dict(zip(named, weights, strict=True)))
 
     def backward(self, name: str) -> None:
-        for intervention in self._each:
+        for intervention in reversed(self._each):
             intervention.backward(name)
 
     def opened(self, name: str, optimizer: Optimizer) -> None:

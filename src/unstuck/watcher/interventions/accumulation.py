@@ -6,7 +6,8 @@ go on at every step of the script. The script's own clipping comes before.
 
 'mean': where a script sums up the gradients of several passes before a step, they are divided by
 the number of passes, after each pass: what the script then clips or reads is the average so far.
-Passes since the gradients were None or zero count, and those only that reach this optimizer.
+Passes count from when the gradients were None or zero to the step, and those only that reach this
+optimizer; what comes between the step and the next clearing is nobody's average.
 """
 
 import torch
@@ -34,14 +35,15 @@ class Accumulation(Intervention):
         self._own: list[tuple[Tensor, Tensor | None]] = []  # the script's, while the average stands
         self._optimizer = FirstSight(self.where)
         self._passes = 0  # in the average so far
+        self._stepped = False  # since the gradients were cleared
         self._left: Left = []  # by the last pass that was looked at
         self._begun: Left = []  # by the time the running pass began
 
     def loss(self, name: str, terms: Terms) -> Tensor | None:
         if self.change.word:
             held = self._gradients()
-            if self._passes and _versions(held) != self._left and not any_nonzero(held):
-                self._passes = 0
+            if _versions(held) != self._left and not any_nonzero(held):
+                self._passes, self._stepped = 0, False
             _scale(held, float(self._passes))
             self._begun = _versions(held)
         return None
@@ -49,7 +51,7 @@ class Accumulation(Intervention):
     def backward(self, name: str) -> None:
         if self.change.word:
             held = self._gradients()
-            if _versions(held) != self._begun:
+            if _versions(held) != self._begun and not self._stepped:
                 self._passes += 1
             _scale(held, 1.0 / max(1, self._passes))
             self._left = _versions(held)
@@ -76,6 +78,7 @@ class Accumulation(Intervention):
     def after_step(self, name: str, optimizer: Optimizer) -> None:
         if name == self.where:
             self._give_back()
+            self._passes, self._stepped = 0, True
 
     def stop(self) -> None:
         self._give_back()

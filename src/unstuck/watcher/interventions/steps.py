@@ -12,7 +12,7 @@ from unstuck.watcher.intervention import Intervention, Interventions
 
 class Steps(Intervention):
     kind = "steps"
-    order = 20  # after what changes the step that was made last
+    order = 5  # its step is made when the averaging has seen the pass
 
     def __init__(self, change: Change, interventions: Interventions) -> None:
         super().__init__(change, interventions)
