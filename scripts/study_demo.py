@@ -90,6 +90,7 @@ def study_demo(out: Path, seeds: int) -> None:
         margin=train.MARGIN,
         seeds=seeds,
         finding="COL004",
+        stop_early=False,
         out=out / "trial",
     )
     print("\n| seeds | " + " | ".join(t.name for t in TREATMENTS) + " |")

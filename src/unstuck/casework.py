@@ -229,6 +229,7 @@ def _trial(
         seeds=list(seeds),
         name=case,
         finding=diagnosis.causes[0].finding.code,
+        stop_early=False,  # what a case is for: how large the effect is
         out=out,
     )
 

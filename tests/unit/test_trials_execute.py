@@ -50,6 +50,7 @@ def spoilt(how, seed, loss):
 
 def trial(out, treatments, **fields):
     fields = {"metric": "loss", "seeds": 3, "workers": 2, "progress": False, **fields}
+    fields = {"stop_early": False, "cache": False, **fields}
     baseline = fields.pop("baseline", BASE)
     return unstuck.trial(train, baseline, treatments, out=out, **fields)
 
@@ -168,6 +169,7 @@ SLOW = """
         trial = unstuck.trial(
             train, {"kind": "old", "gain": 0.0}, {"new": {"kind": "new", "gain": 3.0}},
             metric="score", higher_is_better=True, seeds=4, workers=2, out="trial",
+            stop_early=False, cache=False,
         )
         print(trial.verdicts[0].word, repr(trial.verdicts[0].effect))
 """
@@ -279,7 +281,7 @@ def test_a_command_is_tried_as_a_spec_says(tmp_path, monkeypatch):
     assert effects["json"] == pytest.approx(0.9**2 - 0.5**2, abs=0.01)
     errors = {o.error for o in result.outcomes if o.arm == "bad"}
     assert errors == {"fit.py: the learning rate must be  [31mpositive [0m"}
-    (folder,) = (tmp_path / "mine").iterdir()
+    (folder,) = (tmp_path / "mine").glob("trial-*")
     assert load_trial(folder) == result
     (tmp_path / "fit.py").unlink()
     resumed = run_spec("spec.toml", out=folder, progress=False)

@@ -40,6 +40,7 @@ def trial(
     workers: int | None = None,
     watch: bool = False,
     finding: str = "",
+    stop_early: bool = True,
     name: str = "trial",
     progress: bool = True,
     ray: str = "",
@@ -57,7 +58,9 @@ def trial(
     baseline: the recipe. treatments: what each changes of it, by name (`{"low": {"lr": 1e-4}}`), or
         a list of `Treatment`. A name with a slash changes the watched run instead of the recipe.
     metric: the number to compare; whether higher is better is guessed from its name, or given.
-    seeds: a list, or a count. They are the stopping rule: the verdict is given when all are done.
+    seeds: a list, or a count: as many pairs as there will be at most.
+    stop_early: look after every seed, at the error rate of one look, and end where the verdict is
+        clear. False runs every pair: to measure how large an effect is.
     margin: differences within +-margin do not matter, in units of the metric.
     out: folder of the trial (default runs/trial-<name>-<time>, under $UNSTUCK_RUNS where that is
         set). Give the folder of an interrupted trial to resume it.
@@ -79,6 +82,7 @@ def trial(
         unit=unit,
         name=name,
         finding=finding,
+        stop_early=stop_early,
     )
     path = tuple(str(Path(p).resolve()) for p in sys.path)
     subject = Subject(train=reference(train), path=path, watch=needs_watching(plan, watch))

@@ -11,6 +11,7 @@ from pathlib import Path
 from unstuck.records import Outcome, Plan
 from unstuck.trials import ledger
 from unstuck.trials.budget import Budget, Resources
+from unstuck.trials.cache import Cache
 from unstuck.trials.executor import Executor
 from unstuck.trials.interrupts import deferred_interrupts
 from unstuck.trials.progress import Progress
@@ -34,53 +35,89 @@ def execute(
     Raises PlanError for a folder with another plan, or where no run can work; KeyboardInterrupt,
     with every run stopped, on Ctrl-C and on being asked to end.
     """
+    resources = resources or Resources()
     with ledger.held(folder):
         ledger.begin(folder, plan, subject)
-        done = list(ledger.outcomes(folder, plan))
-        agenda = Agenda(plan, folder, done)
-        budget = Budget(resources.seconds, resources.runs) if resources else Budget()
-        with progress, deferred_interrupts() as interrupted:
-            progress.begin(done, len(agenda.left), executor.places)
-            with closing(_finished_runs(agenda, executor, budget, interrupted)) as runs:
-                for run in runs:
-                    ledger.append(folder, run)
-                    agenda.add(run)
-                    progress.finished(run, len(agenda.left))
-            if agenda.left:
-                why = _unfinished(agenda, folder, budget, bool(interrupted))
-                progress.say(why)
-                if interrupted:
-                    raise KeyboardInterrupt(why)
+        agenda = Agenda(plan, folder, ledger.outcomes(folder, plan))
+        if agenda.left:
+            _carry_out(agenda, subject, folder, executor, progress, resources)
     return ledger.in_order(plan, agenda.outcomes)
 
 
-def _finished_runs(
-    agenda: Agenda, executor: Executor, budget: Budget, interrupted: list[int]
-) -> Generator[Outcome, None, None]:
-    """Outcomes as the runs end; the taker puts each on the agenda before it asks for the next."""
-    try:
-        while agenda.left and not interrupted and not budget.over:
-            for job in agenda.unneeded(executor.running()):
-                executor.cancel(job)
-            for job in agenda.waiting(executor.running()):
-                if len(executor.running()) >= executor.places or budget.spent():
-                    break
-                executor.start(job)
-                budget.begin()
-            if not executor.running():
-                return
-            time.sleep(POLL)
-            for run in executor.finished():
-                budget.took(run.seconds)
-                yield run
-    finally:
-        executor.stop()
+def _carry_out(
+    agenda: Agenda,
+    subject: Subject,
+    folder: Path,
+    executor: Executor,
+    progress: Progress,
+    resources: Resources,
+) -> None:
+    cache = Cache(agenda.plan, subject) if resources.cache else None
+    course = Course(agenda, executor, Budget(resources.seconds, resources.runs), cache)
+    with progress, deferred_interrupts() as interrupted:
+        progress.begin(agenda.outcomes, len(agenda.left), executor.places)
+        with closing(course.finished_runs(interrupted)) as runs:
+            for run, kept in runs:
+                ledger.append(folder, run, kept)
+                agenda.add(run)
+                progress.finished(run, len(agenda.left), kept)
+        if agenda.left:
+            why = course.why_unfinished(folder, bool(interrupted))
+            progress.say(why)
+            if interrupted:
+                raise KeyboardInterrupt(why)
 
 
-def _unfinished(agenda: Agenda, folder: Path, budget: Budget, interrupted: bool) -> str:
-    done = len(agenda.outcomes)
-    how = "stopped" if interrupted else f"the budget of {budget.spent()} is spent"
-    return (
-        f"{how} after {done} of {done + len(agenda.left)} runs; to resume, run the same trial "
-        f"again with out={str(folder)!r}"
-    )
+class Course:
+    """The course of a trial from here on: jobs begun, their outcomes, what they cost."""
+
+    def __init__(
+        self, agenda: Agenda, executor: Executor, budget: Budget, cache: Cache | None
+    ) -> None:
+        self.agenda = agenda
+        self.executor = executor
+        self.budget = budget
+        self.cache = cache
+        self._not_kept: set[tuple[str, int]] = set()
+
+    def finished_runs(self, interrupted: list[int]) -> Generator[tuple[Outcome, bool], None, None]:
+        """Outcomes as the runs end, and whether each was kept from before. The taker puts each on
+        the agenda before it asks for the next.
+        """
+        try:
+            while self.agenda.left and not interrupted and not self.budget.over:
+                for job in self.agenda.unneeded(self.executor.running()):
+                    self.executor.cancel(job)
+                while kept := self._begin():
+                    yield kept, True
+                if not self.executor.running():
+                    return
+                time.sleep(POLL)
+                for run in self.executor.finished():
+                    self.budget.took(run.seconds)
+                    if self.cache:
+                        self.cache.keep(self.agenda.job_of(run), run)
+                    yield run, False
+        finally:
+            self.executor.stop()
+
+    def _begin(self) -> Outcome | None:
+        """Begin jobs while there is room; what was done before comes back at once."""
+        for job in self.agenda.waiting(self.executor.running()):
+            if self.cache and (job.arm, job.seed) not in self._not_kept:
+                if kept := self.cache.found(job):
+                    return kept
+                self._not_kept.add((job.arm, job.seed))
+            if len(self.executor.running()) >= self.executor.places or self.budget.spent():
+                break
+            self.executor.start(job)
+            self.budget.begin()
+        return None
+
+    def why_unfinished(self, folder: Path, interrupted: bool) -> str:
+        done, left = len(self.agenda.outcomes), len(self.agenda.left)
+        how = "stopped" if interrupted else f"the budget of {self.budget.spent()} is spent"
+        return (
+            f"{how} after {done} of {done + left} runs; to resume, run the same trial again "
+            f"with out={str(folder)!r}"
+        )

@@ -55,8 +55,8 @@ def begin(folder: Path, plan: Plan, subject: Subject) -> None:
     _drop_torn_line(results)
 
 
-def append(folder: Path, outcome: Outcome) -> None:
-    """Add a finished run, and return when it is on the disk."""
+def append(folder: Path, outcome: Outcome, kept: bool = False) -> None:
+    """Add a finished run, and return when it is on the disk; `kept`: it was done before."""
     line = {
         "arm": outcome.arm,
         "seed": outcome.seed,
@@ -64,6 +64,7 @@ def append(folder: Path, outcome: Outcome) -> None:
         "codes": outcome.codes,
         "seconds": outcome.seconds,
         "error": outcome.error,
+        **({"kept": True} if kept else {}),
     }
     with (folder / "results.jsonl").open("ab") as file:
         file.write(json.dumps(line).encode() + b"\n")

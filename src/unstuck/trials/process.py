@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from unstuck import atomic
 from unstuck.records import Outcome
 from unstuck.trials.executor import Job
 from unstuck.trials.orphans import dies_with_us, end_processes_of, marked
 from unstuck.trials.plan import asked, live
-from unstuck.trials.results import result_of
+from unstuck.trials.results import own_folder, result_of
 from unstuck.trials.subject import Subject, filled
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -87,11 +86,6 @@ def words_of(job: Job, subject: Subject) -> list[str]:
     }
     atomic.write_text(job.folder / "job.json", json.dumps(task))
     return [sys.executable, "-m", "unstuck.trials.worker", str(job.folder / "job.json")]
-
-
-def own_folder(job: Job) -> Path:
-    """Where a run may leave files of its own: what `{out}` stands for."""
-    return (job.folder / "out").resolve()
 
 
 def _environment(job: Job, subject: Subject, threads: int) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Progress:
             self.say(f"{self.plan.name}: {len(done)} of {len(done) + left} runs are already done")
         self._refresh()
 
-    def finished(self, outcome: Outcome, left: int) -> None:
+    def finished(self, outcome: Outcome, left: int, kept: bool = False) -> None:
         self.outcomes.append(outcome)
         self.fresh.append(outcome)
         self.left = left

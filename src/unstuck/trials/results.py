@@ -2,11 +2,9 @@
 
 import json
 import math
-import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from unstuck.changes import fact_of
 from unstuck.diagnose import diagnose
@@ -14,12 +12,11 @@ from unstuck.load import load_all
 from unstuck.records import Outcome, Recipe, Run
 from unstuck.source import UnreadableRunError
 from unstuck.trials.executor import Job
+from unstuck.trials.metric import lines_of, printed, recorded
 from unstuck.trials.plan import BASELINE, PlanError, live
 from unstuck.trials.subject import Subject
 
-LONGEST_LINE = 100_000  # characters of one line of a command's output that are looked at
 LONGEST_ERROR = 500  # characters
-NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)(?:inity)?)"
 ENDED_BY = {signal.SIGKILL: "killed, maybe out of memory"}
 
 
@@ -29,10 +26,11 @@ def result_of(job: Job, status: int, seconds: float, subject: Subject, metric: s
     Raises PlanError where no arm could ever give a result.
     """
     metrics, error = _reported(job, status, subject, metric)
-    codes, recorded = _recorded(job.folder / "run") if subject.watch else (None, [])
+    codes, watched = _watched(job.folder / "run") if subject.watch else (None, [])
+    metrics |= recorded(_logged(job, subject), metric)
     if metric not in metrics:
-        metrics |= _from_series(recorded, metric)
-    error = error or _not_applied(live(job.recipe), recorded)
+        metrics |= recorded(watched, metric)
+    error = error or _not_applied(live(job.recipe), watched)
     if not error and metric not in metrics:
         error = f"no metric '{metric}' (found: {', '.join(sorted(metrics)) or 'none'})"
         if job.arm == BASELINE:
@@ -42,6 +40,11 @@ def result_of(job: Job, status: int, seconds: float, subject: Subject, metric: s
     return Outcome(job.arm, job.seed, metrics, codes, round(seconds, 3), _harmless(error))
 
 
+def own_folder(job: Job) -> Path:
+    """Where a run may leave files of its own: what `{out}` stands for."""
+    return (job.folder / "out").resolve()
+
+
 def _harmless(text: str) -> str:
     """Text from a run, bounded and without control characters: it will be shown."""
     return "".join(c if c.isprintable() else " " for c in text[:LONGEST_ERROR]).strip()
@@ -49,8 +52,8 @@ def _harmless(text: str) -> str:
 
 def _reported(job: Job, status: int, subject: Subject, metric: str) -> tuple[dict[str, float], str]:
     if subject.command:
-        printed = _printed(job.folder / "stdout", metric)
-        return printed, _failure(status, job.folder) if status else ""
+        found = printed(job.folder / "stdout", metric)
+        return found, _failure(status, job.folder) if status else ""
     try:
         result: dict[str, Any] = json.loads((job.folder / "result.json").read_text())
     except FileNotFoundError:
@@ -67,28 +70,12 @@ def _failure(status: int, folder: Path) -> str:
         return f"ended by {number.name} ({ENDED_BY.get(number, 'not by itself')})"
     last = ""
     with (folder / "stderr").open(encoding="utf-8", errors="replace") as file:
-        for line in _lines(file):
+        for line in lines_of(file):
             last = line.strip() or last
     return last or f"exit status {status}"
 
 
-def _printed(file: Path, metric: str) -> dict[str, float]:
-    """The metric's last value in a command's output: `name: value`, `name=value` or JSON."""
-    pattern = re.compile(rf"(?<![\w/.-]){re.escape(metric)}\"?\s*[:=]\s*{NUMBER}", re.IGNORECASE)
-    found = None
-    with file.open(encoding="utf-8", errors="replace") as output:
-        for line in _lines(output):
-            for match in pattern.finditer(line):
-                found = match[1]
-    return {} if found is None else {metric: float(found)}
-
-
-def _lines(file: IO[str]) -> Iterator[str]:
-    while line := file.readline(LONGEST_LINE):
-        yield line
-
-
-def _recorded(folder: Path) -> tuple[tuple[str, ...] | None, list[Run]]:
+def _watched(folder: Path) -> tuple[tuple[str, ...] | None, list[Run]]:
     """Codes of severity warning or worse in the recorded run, and what was recorded."""
     try:
         runs = load_all(folder)
@@ -98,12 +85,14 @@ def _recorded(folder: Path) -> tuple[tuple[str, ...] | None, list[Run]]:
     return tuple(codes), runs
 
 
-def _from_series(runs: list[Run], metric: str) -> dict[str, float]:
-    for name in (metric, f"metric/val/{metric}", f"metric/train/{metric}", f"loss/{metric}"):
-        for run in reversed(runs):
-            if name in run.series and len(run.series[name]):
-                return {metric: float(run.series[name].value[-1])}
-    return {}
+def _logged(job: Job, subject: Subject) -> list[Run]:
+    """What the run has logged where the subject says, if anything that can be read."""
+    if not subject.log:
+        return []
+    try:
+        return load_all(subject.log.replace("{out}", str(own_folder(job))))
+    except UnreadableRunError:
+        return []
 
 
 def _not_applied(changes: Recipe, runs: list[Run]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unstuck.records import Outcome, Plan
 from unstuck.trials.executor import Job
+from unstuck.trials.judge import settled
 from unstuck.trials.plan import BASELINE, arms
 
 
@@ -26,6 +27,7 @@ class Agenda:
     def __init__(self, plan: Plan, folder: Path, done: Sequence[Outcome]) -> None:
         self.plan = plan
         self.jobs = jobs_of(plan, folder)
+        self._by_run = {(job.arm, job.seed): job for job in self.jobs}
         self.outcomes = list(done)
         self.left = self._needed()
 
@@ -33,6 +35,10 @@ class Agenda:
         """A run has ended."""
         self.outcomes.append(outcome)
         self.left = self._needed()
+
+    def job_of(self, outcome: Outcome) -> Job:
+        """The job an outcome came of."""
+        return self._by_run[outcome.arm, outcome.seed]
 
     def waiting(self, running: Sequence[Job]) -> Iterator[Job]:
         """The jobs left that do not run yet, in their order."""
@@ -45,7 +51,8 @@ class Agenda:
         return [job for job in running if (job.arm, job.seed) not in wanted]
 
     def _needed(self) -> list[Job]:
-        return needed(self.plan, self.jobs, self.outcomes, {})
+        final = settled(self.plan, self.outcomes) if self.plan.stop_early else {}
+        return needed(self.plan, self.jobs, self.outcomes, final)
 
 
 def needed(

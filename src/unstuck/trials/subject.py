@@ -72,14 +72,21 @@ def _reference_in_text(train: str) -> str:
     return train
 
 
-def check_command(command: str, plan: Plan, reseed: bool = False) -> None:
-    """Raise PlanError where the command cannot be started or a change would not reach it."""
+def check_command(command: str, plan: Plan, reseed: bool = False, log: str = "") -> None:
+    """Raise PlanError where the command cannot be started or a change would not reach it, and
+    where runs at the same time would write into one log.
+    """
     words = _words(command)
     if not words or (words[0] != sys.executable and not shutil.which(words[0])):
         raise PlanError(f"the command '{command}' does not start with a program that exists")
     used = set(PLACEHOLDER.findall(command))
     if "seed" not in used and not reseed:
         raise PlanError("the command needs {seed}: pairs of runs share their seed")
+    if log and ("{out}" not in log or "out" not in used):
+        raise PlanError(
+            f"log '{log}' must lie in {{out}}, the folder of each run, and the command must have "
+            f"{{out}} to write there"
+        )
     unknown = sorted(used - set(plan.baseline) - {"seed", "out"})
     if unknown:
         raise PlanError(f"the command uses {{{unknown[0]}}}, which the baseline does not have")

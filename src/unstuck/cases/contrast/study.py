@@ -74,6 +74,7 @@ def run(
         seeds=options.seeds,
         workers=options.workers,
         watch=watch,
+        stop_early=False,
         name=f"contrast-{name}",
         out=options.out / f"{options.anatomy}-{options.seeds}" / name,
     )
