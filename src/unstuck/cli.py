@@ -13,6 +13,7 @@ import click
 from unstuck import catalog
 from unstuck.cli_case import case_group
 from unstuck.cli_export import export_command
+from unstuck.cli_fix import fix_command
 from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
 from unstuck.cli_options import ScriptCommand, probe_option, report_options, show, status_of
@@ -165,6 +166,7 @@ for command in (
     probe_command,
     preflight_command,
     recover_command,
+    fix_command,
     case_group,
 ):
     main.add_command(command)

@@ -1,0 +1,93 @@
+"""The confirmation: the race's winner against the untreated script on seeds nobody has used yet.
+
+How it is judged is settled by the race alone, before the first of its runs:
+
+effect   the mean paired difference with its interval, stopped early by the trial's own rule
+sign     each pair counts as better or worse (unstuck.fixing.signs), where a mean would say nothing:
+         a run of the race failed, or the metric differs tenfold from seed to seed
+finding  whether the finding is gone, where no number can be compared
+
+Its verdict is the only claim a fix makes.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+from unstuck.fixed import Confirmation, Judging, Race, Signs, Yardstick
+from unstuck.fixing import signs
+from unstuck.records import Outcome, Treatment, Trial
+from unstuck.trials.plan import BASELINE
+
+FIRST_SEED = 1001  # far from the race's and from what people choose
+PAIRS = 12
+TENFOLD = 10.0  # a mean of numbers this far apart is the largest of them
+
+Run = Callable[[Treatment, Sequence[int], bool], Trial]  # treatment, seeds, whether to stop early
+
+
+def judging_of(race: Race, yardstick: Yardstick) -> Judging:
+    """How the confirmation will be judged, from what the race has shown."""
+    if yardstick.kind == "none":
+        return "finding"
+    winner = race.winner
+    treated = [
+        race.untreated[seed] + (d if yardstick.higher_is_better else -d)
+        for seed, d in (winner.differences if winner else {}).items()
+    ]
+    untreated = list(race.untreated.values())
+    if any(math.isnan(v) for v in (*untreated, *treated)):
+        return "sign"
+    return "sign" if any(_spread(values) > TENFOLD for values in (treated, untreated)) else "effect"
+
+
+def seeds_of(judging: Judging, pairs: int) -> tuple[int, ...]:
+    """Fresh seeds: as many as planned, or as many as signs need."""
+    count = pairs if judging == "effect" else max(signs.FEWEST, min(pairs, signs.PAIRS))
+    return tuple(range(FIRST_SEED, FIRST_SEED + count))
+
+
+def confirmed(
+    treatment: Treatment,
+    judging: Judging,
+    seeds: Sequence[int],
+    finding: str,
+    run: Run,
+    floor: float,
+) -> Confirmation:
+    """Run the confirmation and judge it as `judging` says."""
+    trial = run(treatment, seeds, judging == "effect")
+    if judging == "effect":
+        return Confirmation(treatment, trial, judging, trial.verdicts[0].word)
+    plan = trial.plan
+    by_finding = judging == "finding"
+    worth = signs.by_finding(finding) if by_finding else signs.by_metric(plan)
+    floor = -math.inf if by_finding else floor
+    found = signs.counted(plan, _pairs(trial), worth, floor)
+    done = found.better + found.worse + found.same
+    word = signs.word(found, plan.confidence) if done == len(seeds) else "undecided"
+    return Confirmation(treatment, trial, judging, word, found, _note(found, judging, len(seeds)))
+
+
+def _pairs(trial: Trial) -> dict[int, tuple[Outcome, Outcome]]:
+    """(treated, untreated) of every seed both were run with."""
+    by_arm: dict[str, dict[int, Outcome]] = {BASELINE: {}}
+    for outcome in trial.outcomes:
+        by_arm.setdefault(outcome.arm, {})[outcome.seed] = outcome
+    untreated = by_arm.pop(BASELINE)
+    treated = by_arm.get(trial.plan.treatments[0].name, {})
+    return {
+        s: (treated[s], untreated[s]) for s in trial.plan.seeds if s in treated and s in untreated
+    }
+
+
+def _note(found: Signs, judging: Judging, planned: int) -> str:
+    done = found.better + found.worse + found.same
+    what = "without the finding" if judging == "finding" else "better"
+    told = f"{what} in {found.better} of {done} pairs, worse in {found.worse}"
+    told += f"; sign test p {found.p:.2g}"
+    return told if done == planned else f"{told}; {done} of {planned} planned pairs are done"
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The largest over the smallest; 1 where a ratio says nothing, as some are not positive."""
+    return max(values) / min(values) if values and min(values) > 0 else 1.0
