@@ -2,6 +2,7 @@
 
 import pytest
 from changed_training import CLOSE, changed
+from torch.nn.modules import module as hooks
 
 GAME = """
 import torch
@@ -102,6 +103,20 @@ def test_as_a_forward_pass_of_its_own_would_have_it(tmp_path):
     more = "again = real.clone().requires_grad_()\n    "
     edits = [(BACKWARD, f"{more}(errD + 5.0 * penalty(netD(again), again)).backward()")]
     equal(tmp_path, script(), edits, {"r1/netD": 10.0}, bitwise=False)
+
+
+SCALED = [("optG = torch", "scaler = torch.amp.GradScaler('cpu', init_scale=64.0)\noptG = torch"),
+          (BACKWARD, "scaler.scale(errD).backward()"), ("optD.step()", "scaler.step(optD)"),
+          ("optG.step()", "optG.step()\n    scaler.update()")]  # fmt: skip
+
+
+def test_penalty_beside_a_scaled_loss(tmp_path):
+    text = script()
+    for old, new in SCALED:
+        text = text.replace(old, new)
+    edits = [R1[0], ("scale(errD)", "scale(errD + 5.0 * penalty(real_out, real))")]
+    done = equal(tmp_path, text, edits, {"r1/netD": 10.0}, bitwise=False)
+    assert "exit/watcher" not in done.run.facts
 
 
 NOISY = """
@@ -297,5 +312,6 @@ def test_what_cannot_be_penalised_is_said_and_trains_as_it_did(why, tmp_path):
     done = changed(tmp_path, text, [("losses = []", "losses = list()")], {"r1/netD": 10.0})
     assert done.apart == 0
     assert not done.acted("r1/netD")
+    assert not hooks._global_forward_hooks and not hooks._global_forward_pre_hooks
     (said,) = [v for v in done.run.facts.values() if isinstance(v, str) and why in v]
     assert said.startswith("netD ")

@@ -4,8 +4,10 @@ import pytest
 import torch
 from changed_training import CLOSE, changed
 from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 import unstuck
+from unstuck.changes import fact_of
 
 SCRIPT = """
 import torch
@@ -81,6 +83,19 @@ def test_label_smoothing_of_a_function_imported_by_its_name_in_a_child(tmp_path)
     )
     edits = [("y[i])", "y[i], label_smoothing=0.2)")]
     equal(tmp_path, text, edits, {"label_smoothing/cross_entropy": 0.2}, child=True)
+
+
+def test_a_function_imported_by_its_name_before_the_watching_began(tmp_path):
+    changes = {"label_smoothing/cross_entropy": 0.5}
+    scores, labels = torch.randn(8, 4).requires_grad_(), torch.arange(8) % 4
+    plain, kept = F.cross_entropy(scores, labels).item(), F.cross_entropy
+    with unstuck.watch(out=tmp_path / "run", changes=changes) as run:
+        assert kept(scores, labels).item() == plain  # in a variable: out of reach,
+    assert fact_of(*changes) not in unstuck.load(run.path).facts  # and that is known
+    with unstuck.watch(out=tmp_path / "again", changes=changes) as run:
+        assert cross_entropy(scores, labels).item() != plain
+    assert unstuck.load(run.path).facts[fact_of(*changes)] == 1
+    assert cross_entropy is kept
 
 
 def test_the_loss_as_the_script_wrote_it_is_recorded_beside_the_smoothed_one(tmp_path):
@@ -223,7 +238,8 @@ SHAPED = {
 @pytest.mark.parametrize("case", SHAPED)
 def test_targets_in_the_shape_of_the_prediction(case, tmp_path):
     call, edit = SHAPED[case]
-    done = equal(tmp_path, script(f"loss = {call}"), [edit], {"targets/elementwise": "shaped"})
+    changes, child = {"targets/elementwise": "shaped"}, case == "module"
+    done = equal(tmp_path, script(f"loss = {call}"), [edit], changes, child=child)
     assert "objective/loss" not in done.run.series
     broadcast = [s for n, s in done.run.series.items() if n.startswith("broadcast/")]
     assert broadcast and all(s.value.max() == 1 for s in broadcast), "heard as it was altered"
