@@ -27,7 +27,7 @@ class GroupValue(Intervention):
         super().__init__(change, interventions)
         self.steps = 0  # of this optimizer that have begun before the running one
         self._before: list[tuple[Group, Any]] = []
-        self._begun: Optimizer | None = None
+        self._passed_over: list[Optimizer] = []  # for each step that a gradient scaler left out
 
     def value(self, optimizer: Optimizer, index: int, present: float) -> float:
         """What stands in the group with this index for the running step."""
@@ -36,7 +36,8 @@ class GroupValue(Intervention):
     def opened(self, name: str, optimizer: Optimizer) -> None:
         if name != self.where:
             return
-        self._begun = optimizer
+        self.steps += sum(each is optimizer for each in self._passed_over)
+        self._passed_over = []
         groups = optimizer.param_groups
         if not all(self.key in group for group in groups):
             self.refuse(f"{type(optimizer).__name__} has no {self.key}")
@@ -53,8 +54,7 @@ class GroupValue(Intervention):
             self.steps += 1
 
     def skipped(self, optimizer: Optimizer) -> None:
-        if optimizer is self._begun:
-            self.steps += 1
+        self._passed_over.append(optimizer)
 
     def stop(self) -> None:
         self._put_back()
