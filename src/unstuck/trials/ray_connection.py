@@ -18,6 +18,8 @@ LONGEST = 200  # characters of Ray's own messages that are shown
 ADDRESS = re.compile(r"(ray://)?(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
 START = "start one with 'ray start --head', or give an address, or 'local'"
 
+TOKEN = "if it asks for a token (~/.ray/auth_token), set RAY_AUTH_MODE=token"
+
 
 def connected(address: str, ship: Path | None) -> tuple[Any, bool]:
     """Ray, connected to the cluster, and whether we made the connection. Raises PlanError."""
@@ -35,8 +37,8 @@ def connected(address: str, ship: Path | None) -> tuple[Any, bool]:
     try:
         ray.init(address=address, **_options(address, ship))
     except ConnectionError as error:
-        hint = f": {START}" if address == "auto" else f" ({one_line(error)}): {START}"
-        raise PlanError(f"no Ray cluster at '{address}'{hint}") from None
+        hint = START if address == "auto" else f"{one_line(error)}; {TOKEN}"
+        raise PlanError(f"no Ray cluster at '{address}': {hint}") from None
     except (RuntimeError, ValueError, AssertionError, OSError) as error:
         raise PlanError(f"cannot connect to Ray at '{address}': {one_line(error)}") from None
     _speak_up_elsewhere()
