@@ -11,7 +11,7 @@ from typing import Literal
 from unstuck.records import Diagnosis, Treatment, Trial, Verdict, VerdictWord
 
 Kind = Literal["asked", "validation", "return", "training loss", "none"]
-Judging = Literal["effect", "sign", "finding"]
+Judging = Literal["effect", "ranks", "finding"]
 Word = Literal["proven", "finding gone", "harmed", "not proven", "nothing to try", "nothing to fix"]
 
 GOOD: tuple[Word, ...] = ("proven", "finding gone", "nothing to fix")
@@ -81,13 +81,13 @@ class Race:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class Ranks:
     """Pairs in which the treated run was better, worse or the same; a failed run is worst."""
 
     better: int
     worse: int
     same: int
-    p: float  # exact two-sided sign test
+    p: float  # exact two-sided signed-rank test
     median: float  # of the differences of pairs that both ended; NaN where there is none
     low: float  # exact interval of that median
     high: float
@@ -101,7 +101,7 @@ class Confirmation:
     trial: Trial
     judging: Judging
     word: VerdictWord
-    signs: Signs | None = None
+    ranks: Ranks | None = None
     note: str = ""
 
     @property

@@ -34,9 +34,7 @@ def recorded(script: Script, folder: Path) -> Before:
         if folder.exists():  # an interrupted run: keep it aside rather than mix the two
             folder.rename(launch.new_directory(f"{folder.name}-interrupted", folder.parent))
         began = time.monotonic()
-        env = launch.environment(
-            folder, name=script.name, recipe=launch.recipe_of(script.arguments)
-        )
+        env = launch.environment(folder, name=script.name, recipe=script.recipe)
         status = launch.run(launch.python_command(script.words), env)
         if status == INTERRUPTED:
             raise KeyboardInterrupt(f"stopped in the first run; nothing of it is kept in {folder}")

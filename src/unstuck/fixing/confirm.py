@@ -3,8 +3,8 @@
 How it is judged is settled by the race alone, before the first of its runs:
 
 effect   the mean paired difference with its interval, stopped early by the trial's own rule
-sign     each pair counts as better or worse (unstuck.fixing.signs), where a mean would say nothing:
-         a run of the race failed, or the metric differs tenfold from seed to seed
+ranks    pairs are ranked (unstuck.fixing.ranks), where a mean would say nothing: a run of the race
+         failed, or the metric differs tenfold from seed to seed
 finding  whether the finding is gone, where no number can be compared
 
 Its verdict is the only claim a fix makes.
@@ -13,8 +13,8 @@ Its verdict is the only claim a fix makes.
 import math
 from collections.abc import Callable, Sequence
 
-from unstuck.fixed import Confirmation, Judging, Race, Signs, Yardstick
-from unstuck.fixing import signs
+from unstuck.fixed import Confirmation, Judging, Race, Ranks, Yardstick
+from unstuck.fixing import ranks
 from unstuck.records import Outcome, Treatment, Trial
 from unstuck.trials.plan import BASELINE
 
@@ -36,13 +36,15 @@ def judging_of(race: Race, yardstick: Yardstick) -> Judging:
     ]
     untreated = list(race.untreated.values())
     if any(math.isnan(v) for v in (*untreated, *treated)):
-        return "sign"
-    return "sign" if any(_spread(values) > TENFOLD for values in (treated, untreated)) else "effect"
+        return "ranks"
+    return (
+        "ranks" if any(_spread(values) > TENFOLD for values in (treated, untreated)) else "effect"
+    )
 
 
 def seeds_of(judging: Judging, pairs: int) -> tuple[int, ...]:
-    """Fresh seeds: as many as planned, or as many as signs need."""
-    count = pairs if judging == "effect" else max(signs.FEWEST, min(pairs, signs.PAIRS))
+    """Fresh seeds: as many as planned, or as many as ranks need."""
+    count = pairs if judging == "effect" else max(ranks.FEWEST, min(pairs, ranks.PAIRS))
     return tuple(range(FIRST_SEED, FIRST_SEED + count))
 
 
@@ -60,11 +62,11 @@ def confirmed(
         return Confirmation(treatment, trial, judging, trial.verdicts[0].word)
     plan = trial.plan
     by_finding = judging == "finding"
-    worth = signs.by_finding(finding) if by_finding else signs.by_metric(plan)
+    worth = ranks.by_finding(finding) if by_finding else ranks.by_metric(plan)
     floor = -math.inf if by_finding else floor
-    found = signs.counted(plan, _pairs(trial), worth, floor)
+    found = ranks.counted(plan, _pairs(trial), worth, floor)
     done = found.better + found.worse + found.same
-    word = signs.word(found, plan.confidence) if done == len(seeds) else "undecided"
+    word = ranks.word(found, plan.confidence) if done == len(seeds) else "undecided"
     return Confirmation(treatment, trial, judging, word, found, _note(found, judging, len(seeds)))
 
 
@@ -80,11 +82,11 @@ def _pairs(trial: Trial) -> dict[int, tuple[Outcome, Outcome]]:
     }
 
 
-def _note(found: Signs, judging: Judging, planned: int) -> str:
+def _note(found: Ranks, judging: Judging, planned: int) -> str:
     done = found.better + found.worse + found.same
     what = "without the finding" if judging == "finding" else "better"
     told = f"{what} in {found.better} of {done} pairs, worse in {found.worse}"
-    told += f"; sign test p {found.p:.2g}"
+    told += f"; signed ranks p {found.p:.2g}"
     return told if done == planned else f"{told}; {done} of {planned} planned pairs are done"
 
 

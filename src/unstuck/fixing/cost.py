@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from unstuck.fixing.race import runs_of
-from unstuck.fixing.signs import FEWEST
+from unstuck.fixing.ranks import FEWEST
 
 WORTH_RACING = 2  # candidates kept before pairs of the confirmation are given up
 

@@ -18,14 +18,14 @@ from unstuck.diagnose import diagnose
 from unstuck.fixed import Confirmation, Fixed, Opponent, Race, Suggestion, Word, Yardstick
 from unstuck.fixing import asked as folder_of
 from unstuck.fixing import candidates as chosen
-from unstuck.fixing import confirm, opponent, signs, yardstick
+from unstuck.fixing import confirm, opponent, ranks, yardstick
 from unstuck.fixing.asked import Asked
 from unstuck.fixing.before import Before, recorded, trained
 from unstuck.fixing.conducted import Conditions, conducted
 from unstuck.fixing.cost import Cost, fitted
 from unstuck.fixing.race import raced, seeds_of_rounds
+from unstuck.fixing.ranks import Worth
 from unstuck.fixing.script import Script
-from unstuck.fixing.signs import Worth
 from unstuck.records import Diagnosis, Plan, Run, Treatment, Trial
 from unstuck.trials.local import cores
 
@@ -170,8 +170,8 @@ class Stages:
 
     def worth(self, plan: Plan) -> Worth:
         if self.yardstick.kind == "none":
-            return signs.by_finding(self.planned.finding)
-        return signs.by_metric(plan)
+            return ranks.by_finding(self.planned.finding)
+        return ranks.by_metric(plan)
 
     def _round(self, number: int, still: Sequence[Treatment], seeds: Sequence[int]) -> Trial:
         folder = Path("race") / f"round-{number}"

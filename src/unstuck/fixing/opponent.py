@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from unstuck.fixed import Confirmation, Opponent, Race, Yardstick
-from unstuck.fixing.signs import Worth
+from unstuck.fixing.ranks import Worth
 from unstuck.fixing.yardstick import comparable
 from unstuck.records import Plan, Run, Treatment, Trial
 from unstuck.trials.knobs import Knob, knobs_of, random_treatment

@@ -8,7 +8,7 @@ Halving needs no spread, and its cost is known beforehand.
 
 Candidates are ranked by their mean over the seeds of all rounds so far, which all of them share;
 one that failed in a run comes after those that did not. A candidate that is not better than the
-untreated script leaves as well (failed runs: unstuck.fixing.signs). The race only chooses: what it
+untreated script leaves as well (failed runs: unstuck.fixing.ranks). The race only chooses: what it
 measured is never the effect that is reported, for the best of several is best by luck, too.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from unstuck.fixed import Race, Standing
 from unstuck.fixing.conducted import whole
-from unstuck.fixing.signs import Worth, by_metric, sign
+from unstuck.fixing.ranks import Worth, by_metric, sign
 from unstuck.records import Outcome, Plan, Treatment, Trial
 from unstuck.trials.plan import BASELINE
 

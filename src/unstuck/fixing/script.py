@@ -56,6 +56,11 @@ class Script:
         return _arguments(self.words)
 
     @property
+    def recipe(self) -> dict[str, Scalar]:
+        """Every setting whose value is known, given or by default."""
+        return {flag.field: flag.value for flag in self.flags if flag.value is not None}
+
+    @property
     def own_seed(self) -> int | None:
         """The seed it runs with when nobody changes it, where that is known."""
         value = self.seed.value if self.seed else None

@@ -78,22 +78,22 @@ def _race(race: Race) -> dict[str, Any]:
 
 
 def _confirmation(it: Confirmation) -> dict[str, Any]:
-    signs = it.signs
+    ranks = it.ranks
     return {
         "treatment": as_json.treatment(it.treatment),
         "judging": it.judging,
         "word": it.word,
         "claim": fixed_story.claim(it),
-        "signs": None
-        if signs is None
+        "ranks": None
+        if ranks is None
         else {
-            "better": signs.better,
-            "worse": signs.worse,
-            "same": signs.same,
-            "p": signs.p,
-            "median": _number(signs.median),
-            "low": _number(signs.low),
-            "high": _number(signs.high),
+            "better": ranks.better,
+            "worse": ranks.worse,
+            "same": ranks.same,
+            "p": ranks.p,
+            "median": _number(ranks.median),
+            "low": _number(ranks.low),
+            "high": _number(ranks.high),
         },
         "note": clean(it.note, 500),
         "trial": as_json.trial_of(it.trial),

@@ -2,7 +2,7 @@
 
 import math
 
-from unstuck.fixed import Confirmation, Fixed, Race, Signs, Standing, Word, Yardstick
+from unstuck.fixed import Confirmation, Fixed, Race, Ranks, Standing, Word, Yardstick
 from unstuck.report.story import effect, interval, lost
 from unstuck.report.text import clean, counted, number
 
@@ -46,22 +46,21 @@ def claim(confirmation: Confirmation) -> str:
         sure = f"{100 * plan.confidence:g} % interval {interval(verdict)}"
         told = f"{clean(plan.metric, 60)} {_better(verdict.effect)} by {_size(confirmation)}"
         return f"{told} ({sure}, {pairs} on fresh seeds){gone}"
-    signs = confirmation.signs
-    if signs is None:
+    ranks = confirmation.ranks
+    if ranks is None:
         return ""
     what = "without the finding" if confirmation.judging == "finding" else "better"
-    done = signs.better + signs.worse + signs.same
-    told = f"{what} in {signs.better} of {counted(done, 'pair')}, worse in {signs.worse}"
-    return (
-        f"{told} (fresh seeds, sign test p {number(signs.p, 2)}){_median(signs, plan.metric)}{gone}"
-    )
+    done = ranks.better + ranks.worse + ranks.same
+    told = f"{what} in {ranks.better} of {counted(done, 'pair')}, worse in {ranks.worse}"
+    told += f" (fresh seeds, signed ranks p {number(ranks.p, 2)})"
+    return f"{told}{_median(ranks, plan.metric)}{gone}"
 
 
-def _median(signs: Signs, metric: str) -> str:
-    if not (math.isfinite(signs.low) and math.isfinite(signs.high)):
+def _median(ranks: Ranks, metric: str) -> str:
+    if not (math.isfinite(ranks.low) and math.isfinite(ranks.high)):
         return ""
-    ends = f"{number(signs.low, 3)} to {number(signs.high, 3)}"
-    return f"; median difference of {clean(metric, 60)} {number(signs.median, 3)} ({ends})"
+    ends = f"{number(ranks.low, 3)} to {number(ranks.high, 3)}"
+    return f"; median difference of {clean(metric, 60)} {number(ranks.median, 3)} ({ends})"
 
 
 def _better(value: float) -> str:
