@@ -64,6 +64,11 @@ def write(path: Path | str, diagnosis: Diagnosis, trial: Trial | None = None) ->
     return atomic.write_text(path, dumps(diagnosis, trial))
 
 
+def write_trial(path: Path | str, trial: Trial) -> Path:
+    """Write a trial alone: what stands under `trial` in a report. Raises OSError."""
+    return atomic.write_text(path, json.dumps(trial_of(trial), indent=2, allow_nan=False) + "\n")
+
+
 def schema() -> Json:
     """The JSON Schema (draft 2020-12) of what `to_dict` gives."""
     text = (files("unstuck.report") / "schema.json").read_text(encoding="utf-8")
