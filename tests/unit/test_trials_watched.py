@@ -46,6 +46,9 @@ lr = 50.0
 
 [treatments.misspelt]
 "weight/loss/dekay" = 0.0
+
+[treatments.nobody]
+"clip/opt" = 1.0
 """
 
 
@@ -63,7 +66,8 @@ def test_live_changes_of_an_unchanged_script_and_the_finding_they_remove(tmp_pat
         error = runs["misspelt", seed].error
         assert error.startswith("nothing to change: no weight/loss/dekay in the run (it has: ")
         assert "weight/loss/decay, weight/loss/fit" in error
-    lower, misspelt = result.verdicts
+        assert "no clip/opt in the run (it has: clip/optimizer)" in runs["nobody", seed].error
+    lower, misspelt, _ = result.verdicts
     assert (lower.had_finding, lower.lost_finding) == (2, 2)
     assert (misspelt.had_finding, misspelt.lost_finding) == (2, 0)
     assert "baseline failed in 2 of 2 runs (loss is nan)" in lower.note

@@ -18,6 +18,7 @@ ENTRIES = (
     Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),
     Entry("changed/*", "1", "a live change has acted: changed/<change>", "watch"),
+    Entry("refused/*", "", "why a live change could not be carried out: refused/<change>", "watch"),
     Entry("seed/shifted", "1", "UNSTUCK_SEED: seeds of the script were shifted by it", "watch"),
     *context.ENTRIES,
     *ways.ENTRIES,

@@ -3,10 +3,11 @@
 import json
 import math
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from unstuck.changes import fact_of
+from unstuck.changes import KINDS, fact_of, refusal_of
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
 from unstuck.records import Outcome, Recipe, Run
@@ -101,9 +102,18 @@ def _not_applied(changes: Recipe, runs: list[Run]) -> str:
     for change in changes:
         if "exit/watcher" in facts:
             return f"{change} was not carried out to the end ({facts['exit/watcher']})"
+        if refusal_of(change) in facts:
+            return f"{change} cannot be carried out: {facts[refusal_of(change)]}"
         if fact_of(change) not in facts:
-            kind = change.split("/")[0]
             seen = {name for run in runs for name in run.series}
-            there = sorted(name for name in seen if name.startswith(f"{kind}/"))[:5]
+            there = sorted(_places(change.split("/")[0], seen, facts))[:5]
             return f"nothing to change: no {change} in the run (it has: {', '.join(there) or '-'})"
     return ""
+
+
+def _places(kind: str, series: Iterable[str], facts: Iterable[str]) -> list[str]:
+    """What the run has that a change of this kind could act on."""
+    if any(known.name == kind and known.where == "<optimizer>" for known in KINDS):
+        named = (name.split("/") for name in facts)
+        return [f"{kind}/{parts[1]}" for parts in named if parts[0] == "optimizer"]
+    return [name for name in series if name.startswith(f"{kind}/")]
