@@ -18,6 +18,7 @@ from unstuck.cli_live import run_with_live_view, serve_command
 from unstuck.cli_log import diagnose_command, series_command, sources_command, watch_command
 from unstuck.cli_options import ScriptCommand, probe_option, report_options, show, status_of
 from unstuck.cli_probe import preflight_command, probe_command, recover_command
+from unstuck.cli_trial import trial_command
 from unstuck.diagnose import diagnose
 from unstuck.records import Scalar
 from unstuck.source import UnreadableRunError
@@ -120,19 +121,6 @@ def explain_command(code: str) -> None:
     )
 
 
-@main.command(name="trial")
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder; an unfinished one resumes.")
-@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time (default: cores).")
-def trial_command(spec: Path, out: Path | None, workers: int | None) -> None:
-    """Try the treatments of SPEC.toml in paired runs and give a verdict on each."""
-    from unstuck.report import terminal
-    from unstuck.trials import run_spec
-    from unstuck.trials.budget import Resources
-
-    terminal.print_trial(run_spec(spec, out=out, resources=Resources(workers)))
-
-
 def _script_name(script: tuple[str, ...]) -> str:
     from unstuck.watcher import launch
 
@@ -168,6 +156,7 @@ for command in (
     recover_command,
     fix_command,
     case_group,
+    trial_command,
 ):
     main.add_command(command)
 

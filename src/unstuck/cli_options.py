@@ -15,7 +15,8 @@ SEVERITY = click.Choice(SEVERITIES)
 class ScriptCommand(click.Command):
     """A command whose options end where a script's own command line begins."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def begins(self, args: list[str]) -> int:
+        """Where in the words the script's own command line begins."""
         options = {o: p for p in self.params if isinstance(p, click.Option) for o in p.opts}
         i = 0
         while i < len(args):
@@ -24,6 +25,10 @@ class ScriptCommand(click.Command):
             if word == "-m" or word == "--" or (option is None and word != "--help"):
                 break
             i += 1 if equals or option is None or not _takes(option, args[i + 1 :]) else 2
+        return i
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        i = self.begins(args)
         if i < len(args) and args[i].startswith("--") and args[i] != "--":
             raise click.NoSuchOption(args[i], ctx=ctx)
         rest = args[i + 1 :] if i < len(args) and args[i] == "--" else args[i:]

@@ -124,6 +124,11 @@ def _settings(code: set[Path]) -> set[Path]:
         file.resolve()
         for folder in folders
         for file in folder.glob("*.*")
-        if file.suffix in SETTINGS and file.stem in text and file.is_file()
+        if file.suffix in SETTINGS and _named(file, text) and file.is_file()
         if file.stat().st_size <= LARGEST_SETTINGS
     }
+
+
+def _named(file: Path, text: str) -> bool:
+    """Whether a text has a file's name, or its stem in quotes, as Hydra's config."""
+    return any(name in text for name in (file.name, f'"{file.stem}"', f"'{file.stem}'"))

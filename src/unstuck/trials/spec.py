@@ -13,6 +13,10 @@
     confidence = 0.95                        # optional
     watch = false                            # optional: record and diagnose every run
     finding = "COL004"                       # optional: the code a treatment is to remove
+    stop_early = false                       # optional: run every pair, whatever is clear by then
+    reseed = true                            # optional: seed a command that has no {seed}
+    log = "{out}/log.csv"                    # optional: where a run logs the metric; {out} is a
+                                             # folder of its own, and stands in the command too
 
     [baseline]                               # the recipe: numbers, text, true or false
     lr = 1e-3
@@ -39,8 +43,9 @@ from unstuck.trials.subject import Subject, check_command, reference
 from unstuck.vocabulary import higher_is_better
 
 SECTIONS = ("trial", "baseline", "treatments")
-OPTIONS = {"margin", "unit", "confidence", "finding", "name", "higher_is_better"}
-KEYS = OPTIONS | {"train", "command", "metric", "seeds", "watch"}
+OPTIONS = {"margin", "unit", "confidence", "finding", "name", "higher_is_better", "stop_early"}
+KEYS = OPTIONS | {"train", "command", "metric", "seeds", "watch", "reseed", "log"}
+RUNS = ("watch", "reseed", "log")  # how its runs are carried out
 
 
 def read_spec(path: str | Path) -> tuple[Plan, Subject]:
@@ -74,6 +79,7 @@ def _from(content: Mapping[str, Any], beside: Path) -> tuple[Plan, Subject]:
             raise PlanError(f"[trial] lacks '{key}'")
     options = {key: value for key, value in trial.items() if key in OPTIONS}
     options.setdefault("name", "trial")
+    options.setdefault("stop_early", True)
     options.setdefault("higher_is_better", higher_is_better(str(trial["metric"])))
     plan = planned(
         trial["metric"],
@@ -107,18 +113,25 @@ def _seeds(seeds: Any) -> Any:
 
 
 def _subject(trial: Mapping[str, Any], plan: Plan, beside: Path) -> Subject:
-    train, command, watch = trial.get("train"), trial.get("command"), trial.get("watch", False)
-    if not isinstance(watch, bool):
-        raise PlanError(f"watch must be true or false, not {watch!r}")
+    train, command = trial.get("train"), trial.get("command")
+    watch, reseed, log = (trial.get(key, "" if key == "log" else False) for key in RUNS)
+    for key, value in (("watch", watch), ("reseed", reseed)):
+        if not isinstance(value, bool):
+            raise PlanError(f"{key} must be true or false, not {value!r}")
+    if not isinstance(log, str):
+        raise PlanError(f"log must be text, not {log!r}")
     if (train is None) == (command is None):
         raise PlanError("[trial] needs either 'train' (module:function) or 'command'")
-    watch = needs_watching(plan, watch)
+    if train is not None and (reseed or log):
+        key = "reseed" if reseed else "log"
+        raise PlanError(f"'{key}' is for commands: a function gets its seed and returns metrics")
+    watch = needs_watching(plan, watch) or reseed
     path = tuple(str(p.resolve()) for p in (Path(), beside))
     if isinstance(train, str):
         return Subject(train=reference(train), path=path, watch=watch)
     if isinstance(command, str):
-        check_command(command, plan)
-        return Subject(command=command, watch=watch)
+        check_command(command, plan, reseed, log)
+        return Subject(command=command, watch=watch, reseed=reseed, log=log)
     raise PlanError("'train' and 'command' must be text")
 
 

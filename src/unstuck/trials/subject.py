@@ -12,7 +12,7 @@ from unstuck.records import Plan, Recipe
 from unstuck.trials.plan import PlanError, arms
 
 Train = Callable[[Recipe, int], Mapping[str, float]]
-PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\??)\}")  # {field}, or {field?} that may be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def check_command(command: str, plan: Plan, reseed: bool = False, log: str = "")
     words = _words(command)
     if not words or (words[0] != sys.executable and not shutil.which(words[0])):
         raise PlanError(f"the command '{command}' does not start with a program that exists")
-    used = set(PLACEHOLDER.findall(command))
+    used = {field for field, _ in PLACEHOLDER.findall(command)}
     if "seed" not in used and not reseed:
         raise PlanError("the command needs {seed}: pairs of runs share their seed")
     if log and ("{out}" not in log or "out" not in used):
@@ -98,7 +98,8 @@ def check_command(command: str, plan: Plan, reseed: bool = False, log: str = "")
 
 
 def filled(command: str, recipe: Recipe, seed: int, out: str = "") -> list[str]:
-    """The command's words for one run; a value stays one word. `python` is this interpreter.
+    """The command's words for one run; a value stays one word, `{field?}` without a value is none.
+    `python` is this interpreter.
 
     >>> filled("echo {name} --on={on} {seed}", {"name": "a b", "on": True}, 3)
     ['echo', 'a b', '--on=true', '3']
@@ -109,7 +110,8 @@ def filled(command: str, recipe: Recipe, seed: int, out: str = "") -> list[str]:
         found = values[match[1]]
         return str(found).lower() if isinstance(found, bool) else str(found)
 
-    return [PLACEHOLDER.sub(value, word) for word in _words(command)]
+    found = [(word, PLACEHOLDER.sub(value, word)) for word in _words(command)]
+    return [said for word, said in found if said or not word.endswith("?}")]
 
 
 def _words(command: str) -> list[str]:

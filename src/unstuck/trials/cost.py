@@ -1,0 +1,26 @@
+"""What a plan costs, said before its first run."""
+
+import math
+
+from unstuck.records import Plan
+from unstuck.trials.power import detectable, expected_pairs
+
+CLEAR = 2.0  # standard deviations: an effect that anybody would see in a picture of the pairs
+
+
+def cost_of(plan: Plan) -> str:
+    """Runs, how many of them where effects are clear, and the effect the plan can see.
+
+    Effects are in standard deviations of the difference between the runs of a pair.
+    """
+    arms, seeds = len(plan.treatments) + 1, len(plan.seeds)
+    told = f"{arms} arms x {seeds} seed{'s' * (seeds != 1)} = {arms * seeds} runs"
+    alpha = (1 - plan.confidence) / len(plan.treatments)  # Holm's hardest
+    if plan.stop_early and seeds > 1:
+        pairs = math.ceil(expected_pairs(seeds, CLEAR, alpha))
+        if pairs < seeds:
+            told += f", about {arms * pairs} where effects are {CLEAR:g} sd"
+    least = detectable(seeds, alpha, plan.stop_early)
+    if math.isfinite(least):
+        told += f"; effects from {least:.2g} sd of a pair's difference are seen with 80 % power"
+    return told
