@@ -72,9 +72,14 @@ def fix_command(
     is claimed. Exit status 0: a remedy is proven, or nothing needs one; 1: nothing is proven;
     2: bad input, or a script that never trained.
     """
+    from unstuck.fixing import candidates, written
     from unstuck.fixing.asked import Asked
+    from unstuck.fixing.script import Script
+    from unstuck.trials import ledger
     from unstuck.trials.budget import Resources
 
+    Script.of(script)
+    candidates.check_remedy(only)
     asked = Asked(
         script,
         metric=metric,
@@ -89,13 +94,19 @@ def fix_command(
         recorded=recorded or "",
     )
     resources = Resources(workers=workers, ray=ray, gpus=gpus, seconds=budget, cache=not no_cache)
-    sys.exit(_fix(asked, resources, out, listing, applying, html_file, json_file))
+    folder = out or written.new_folder(script)
+    try:
+        with ledger.held(folder):
+            status = _fix(asked, resources, folder, listing, applying, html_file, json_file)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; the same command with --out {folder} goes on") from None
+    sys.exit(status)
 
 
 def _fix(
     asked: "Asked",
     resources: "Resources",
-    out: Path | None,
+    folder: Path,
     listing: bool,
     applying: bool,
     html_file: Path | None,
@@ -111,7 +122,6 @@ def _fix(
     from unstuck.report.terminal import print_line
 
     console = Console(highlight=False)
-    folder = out or written.new_folder(asked.words)
     console.rule("1. The script, watched")
     examined = fix.examine(asked, folder)
     recipe = examined.before.run.recipe

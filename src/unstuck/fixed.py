@@ -152,5 +152,5 @@ class Fixed:
     patch: str = ""  # a unified diff
     patch_note: str = ""
     notes: Sequence[str] = field(default=())
-    seconds: float = 0.0  # wall time of all of it
+    seconds: float = 0.0  # of all runs together, the first one included
     runs: int = 0

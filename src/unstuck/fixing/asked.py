@@ -12,6 +12,7 @@ from unstuck.fixing.script import Script
 
 FILE = "asked.json"
 SCHEMA = "unstuck.fix/1"
+LOCK = "lock"  # of the process that works in the folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,23 @@ class Asked:
 
 
 def begin(folder: Path, asked: Asked, script: Script) -> None:
-    """Note what is asked for; ValueError where the folder holds another fix."""
+    """Note what is asked for; ValueError where the folder holds another fix.
+
+    Until something has been tried, all but the script and its arguments may be asked anew.
+    """
     wanted: dict[str, Any] = json.loads(
         json.dumps({"schema": SCHEMA, **asdict(asked), "script": _digest(script)})
     )
     file = folder / FILE
     if not file.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
             raise ValueError(f"{folder} is not empty and holds no fix: choose another --out")
         atomic.write_text(file, json.dumps(wanted, indent=2) + "\n")
         return
     try:
         there = json.loads(file.read_text(encoding="utf-8"))
-        differing = [key for key in wanted if there.get(key) != wanted[key]]
+        fixed = wanted if (folder / "race").exists() else ("schema", "words", "recorded", "script")
+        differing = [key for key in fixed if there.get(key) != wanted[key]]
     except (OSError, ValueError, AttributeError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
     if differing == ["script"]:
@@ -55,6 +60,7 @@ def begin(folder: Path, asked: Asked, script: Script) -> None:
             f"{folder} holds another fix (it differs in {', '.join(differing)}): ask the same "
             f"again, or choose another --out"
         )
+    atomic.write_text(file, json.dumps(wanted, indent=2) + "\n")
 
 
 def _digest(script: Script) -> str:

@@ -26,13 +26,8 @@ def candidates(diagnosis: Diagnosis, most: int = MOST, only: str = "") -> tuple[
     """Treatments that answer the top causes, the likeliest first: the first number of every remedy
     of the first cause, then second numbers and the next cause's first ones, and so on.
 
-    `only` is the name of one remedy; ValueError where there is none of that name.
+    `only` is the name of one remedy.
     """
-    names = {remedy.name for remedy in catalog.remedies()}
-    if only and only not in names:
-        near = get_close_matches(only, names, n=3)
-        told = f": did you mean {', '.join(near)}?" if near else ""
-        raise ValueError(f"there is no remedy called {only!r}{told}")
     top = causes(diagnosis)
     place = {cause.finding.code: i for i, cause in reversed(list(enumerate(top)))}
     ranked: list[tuple[int, Treatment]] = []
@@ -45,6 +40,15 @@ def candidates(diagnosis: Diagnosis, most: int = MOST, only: str = "") -> tuple[
         seen[cause, treatment.remedy] += 1
     ranked.sort(key=lambda pair: pair[0])  # stable: prescription order within a rank
     return _named_apart([treatment for _, treatment in ranked])[:most]
+
+
+def check_remedy(only: str) -> None:
+    """ValueError where there is no remedy of that name."""
+    names = {remedy.name for remedy in catalog.remedies()}
+    if only and only not in names:
+        near = get_close_matches(only, names, n=3)
+        told = f": did you mean {', '.join(near)}?" if near else ""
+        raise ValueError(f"there is no remedy called {only!r}{told}")
 
 
 def suggestions(diagnosis: Diagnosis, tried: Sequence[Treatment]) -> tuple[Suggestion, ...]:

@@ -9,7 +9,6 @@ confirm/     the winner on fresh seeds: a trial
 against/     random search: search and confirm, where it was asked for
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from unstuck.fixing import candidates as chosen
 from unstuck.fixing import confirm, opponent, ranks, yardstick
 from unstuck.fixing.asked import Asked
 from unstuck.fixing.before import Before, recorded, trained
-from unstuck.fixing.conducted import Conditions, conducted
+from unstuck.fixing.conducted import Conditions, conducted, length
 from unstuck.fixing.cost import Cost, fitted
 from unstuck.fixing.race import raced, seeds_of_rounds
 from unstuck.fixing.ranks import Worth
@@ -93,7 +92,6 @@ def plan(examined: Examined, workers: int | None = None) -> Planned:
 
 def carry_out(planned: Planned, conditions: Conditions) -> Fixed:
     """Race the candidates, confirm the winner on fresh seeds, and say what is proven."""
-    began = time.monotonic()
     examined = planned.examined
     told = Fixed(
         examined.script.line,
@@ -112,10 +110,11 @@ def carry_out(planned: Planned, conditions: Conditions) -> Fixed:
     race = stages.race()
     confirmation = stages.confirmation(race, race.winner.treatment) if race.winner else None
     against = stages.opponent(race) if examined.asked.against else None
-    parts = [race.runs, *(len(c.trial.outcomes) for c in (confirmation,) if c)]
-    parts += [against.runs] if against else []
-    if against and against.confirmation:
-        parts.append(len(against.confirmation.trial.outcomes))
+    runs, seconds = race.runs, race.seconds
+    for trial in _trials(confirmation, against):
+        runs, seconds = runs + len(trial.outcomes), seconds + length(trial)
+    if against is not None:
+        runs, seconds = runs + against.runs, seconds + against.seconds
     return replace(
         told,
         word=_word(confirmation),
@@ -123,8 +122,8 @@ def carry_out(planned: Planned, conditions: Conditions) -> Fixed:
         confirmation=confirmation,
         opponent=against,
         notes=(*told.notes, *([race.note] if race.note else [])),
-        runs=1 + sum(parts),
-        seconds=told.seconds + time.monotonic() - began,
+        runs=told.runs + runs,
+        seconds=told.seconds + seconds,
     )
 
 
@@ -216,6 +215,11 @@ def _left(pairs: Sequence[tuple[Treatment, str]]) -> tuple[Suggestion, ...]:
         Suggestion(t.answers[0] if t.answers else "", t.name, f"not tried: {why}")
         for t, why in pairs
     )
+
+
+def _trials(confirmation: Confirmation | None, against: Opponent | None) -> list[Trial]:
+    both = (confirmation, against.confirmation if against else None)
+    return [it.trial for it in both if it is not None]
 
 
 def _word(confirmation: Confirmation | None) -> Word:

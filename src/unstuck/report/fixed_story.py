@@ -113,4 +113,4 @@ def cost(fixed: Fixed) -> str:
         more = len(confirmation.trial.outcomes) if confirmation else 0
         parts.append(f"{fixed.opponent.runs + more} of random search")
     split = f" (1 to diagnose, {', '.join(parts)})" if parts else ""
-    return f"{counted(fixed.runs, 'run')}{split}, {fixed.seconds:,.0f} s"
+    return f"{counted(fixed.runs, 'run')}{split}, {fixed.seconds:,.0f} s of training"

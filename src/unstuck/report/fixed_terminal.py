@@ -27,7 +27,8 @@ def print_brief(diagnosis: Diagnosis, out: Console) -> None:
         for symptom in cause.symptoms:
             print_finding(out, symptom, 4, evidence=False)
     checked = story.checked(diagnosis)
-    print_line(out, checked[0].upper() + checked[1:], style="dim")
+    told = checked[0].upper() + checked[1:] if diagnosis.causes else f"Nothing found: {checked}"
+    print_line(out, told, style="dim")
 
 
 def print_plan(
