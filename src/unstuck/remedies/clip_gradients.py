@@ -3,7 +3,7 @@
 ## What it changes
 `clip/<optimizer>`: `torch.nn.utils.clip_grad_norm_` of its parameters just before the step. The
 limit is the median of `grad_norm/<optimizer>` before the finding (of the whole run where too little
-comes before), and 1 where that is less.
+comes before), and 1 where that is less; 1 alone where gradients explode from the start.
 
 ## What is expected
 Single very large gradients no longer throw the weights far away; the usual steps stay as they are.
@@ -37,6 +37,7 @@ from unstuck.signals.spans import between
 
 ENOUGH = 5  # readings that make a median
 USUAL = 1.0
+EXPLODES = ("GRD002", "SEQ001")  # the usual norm is itself what is wrong
 
 
 @remedy(
@@ -54,8 +55,10 @@ def clip_gradients(run: Run, finding: Finding) -> Iterator[Treatment]:
     chosen = optimizers_of(run, finding.where)
     limits = {name: _usual(run, name, finding) for name in chosen}
     known = {name: limit for name, limit in limits.items() if limit > 0}
+    if finding.code in EXPLODES:
+        known = {}
     every = [known] if known else []
-    if all(not limit <= USUAL for limit in limits.values()):
+    if not known or all(not limit <= USUAL for limit in limits.values()):
         every.append(dict.fromkeys(chosen, USUAL))
     for chosen_limits in every if chosen else ():
         told = ", ".join(f"{name} to {limit:g}" for name, limit in chosen_limits.items())
