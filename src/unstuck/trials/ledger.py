@@ -52,7 +52,7 @@ def begin(folder: Path, plan: Plan, subject: Subject) -> None:
         raise PlanError(f"{folder} holds results without their plan: choose another folder")
     if _normal({"reseed": False, "log": "", **_plan_file(folder)}) != _normal(intent):
         raise PlanError(f"{folder} holds another trial: resume it as planned or choose another out")
-    _drop_torn_line(results)
+    drop_torn_line(results)
 
 
 def append(folder: Path, outcome: Outcome, kept: bool = False) -> None:
@@ -74,6 +74,11 @@ def append(folder: Path, outcome: Outcome, kept: bool = False) -> None:
 
 def outcomes(folder: Path, plan: Plan) -> tuple[Outcome, ...]:
     """The finished runs in the plan's order; a last line that was torn while written is none."""
+    return in_order(plan, read(folder))
+
+
+def read(folder: Path) -> tuple[Outcome, ...]:
+    """The finished runs in the order they ended. Raises PlanError for a damaged line."""
     file = folder / "results.jsonl"
     lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
     found: dict[tuple[int, str], Outcome] = {}
@@ -85,7 +90,7 @@ def outcomes(folder: Path, plan: Plan) -> tuple[Outcome, ...]:
                 f"line {number} of {file} is damaged: remove it to redo that run"
             ) from error
         found.setdefault((outcome.seed, outcome.arm), outcome)
-    return in_order(plan, tuple(found.values()))
+    return tuple(found.values())
 
 
 def in_order(plan: Plan, runs: Sequence[Outcome]) -> tuple[Outcome, ...]:
@@ -118,7 +123,8 @@ def _plan_file(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _drop_torn_line(file: Path) -> None:
+def drop_torn_line(file: Path) -> None:
+    """Remove a last line that was torn while it was written: the next one begins anew."""
     content = file.read_bytes()
     if content and not content.endswith(b"\n"):
         with file.open("r+b") as results:
