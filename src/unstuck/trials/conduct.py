@@ -121,7 +121,8 @@ def run_plan(
         )
     resources = resources or Resources()
     folder = _default_folder(plan.name) if out is None else Path(out)
-    carried = (executor or _executor(plan, resources))(subject, plan.metric)
+    most = len(plan.seeds) * (len(plan.treatments) + 1)
+    carried = (executor or executor_for(resources, most))(subject, plan.metric)
     outcomes = execute(plan, subject, folder, carried, Progress(plan, progress), resources)
     return Trial(plan, outcomes, judge(plan, outcomes))
 
@@ -137,7 +138,9 @@ def load_trial(path: str | Path) -> Trial:
     return Trial(plan, outcomes, judge(plan, outcomes))
 
 
-def _executor(plan: Plan, resources: Resources) -> MakeExecutor:
+def executor_for(resources: Resources, most: int) -> MakeExecutor:
+    """What carries out runs with these resources, of which there are `most` in all."""
+
     def made(subject: Subject, metric: str) -> Executor:
         if resources.ray:
             cluster = import_module("unstuck.trials.ray_cluster")  # loads ray
@@ -145,7 +148,6 @@ def _executor(plan: Plan, resources: Resources) -> MakeExecutor:
                 resources.ray, subject, metric, gpus=resources.gpus
             )
             return executor
-        most = len(plan.seeds) * (len(plan.treatments) + 1)
         return Local(subject, metric, min(resources.workers or cores(), most))
 
     return made
