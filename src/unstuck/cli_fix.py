@@ -146,4 +146,6 @@ def _fix(
     fixed_terminal.print_fixed(fixed, recipe, console)
     for line in written.all_of(fixed, examined, html_file, json_file):
         print_line(console, line)
+    if applying:
+        print_line(console, written.applied(fixed, examined))
     return 0 if fixed.word in GOOD else 1

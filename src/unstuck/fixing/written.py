@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unstuck import atomic
-from unstuck.fixed import Fixed, Setting
+from unstuck import atomic, patch
+from unstuck.fixed import Fixed
 from unstuck.fixing.fix import Examined
 from unstuck.fixing.script import Script, changed_words
 from unstuck.records import Scalar, Treatment
 from unstuck.report import fixed_json, fixed_page, fixed_story
-from unstuck.report.story import changes as told_changes
 from unstuck.report.text import clean
+from unstuck.settings_diff import settings_diff
 from unstuck.trials.schedule import slug
 from unstuck.watcher import launch
 
@@ -30,11 +30,26 @@ def completed(fixed: Fixed, examined: Examined) -> Fixed:
     if fixed.confirmation is None or fixed.word not in CLAIMED:
         return fixed
     treatment = fixed.confirmation.treatment
+    run, file = examined.before.run, examined.script.file
+    found = patch.suggested(file, treatment, run) if file else None
     return replace(
         fixed,
-        settings=_settings(treatment, examined),
+        settings=settings_diff(run, treatment),
         again=again(treatment, examined.script),
+        patch=found.diff if found else "",
+        patch_note=f"no patch: {found.note if found else 'the script is no file'}"
+        if not (found and found.diff)
+        else "",
     )
+
+
+def applied(fixed: Fixed, examined: Examined) -> str:
+    """Put the proven change into the script; a line on what was done."""
+    file = examined.script.file
+    if fixed.confirmation is None or not fixed.patch or file is None:
+        return "Nothing applied: there is no proven change of a line of the script"
+    kept = patch.apply(patch.suggested(file, fixed.confirmation.treatment, examined.before.run))
+    return f"Applied to {file}; the script as it was is {kept}"
 
 
 def again(treatment: Treatment, script: Script) -> str:
@@ -83,11 +98,6 @@ def settings_toml(fixed: Fixed) -> str:
         *(f"{_text(name)} = {_value(value)}" for name, value in treatment.changes.items()),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _settings(treatment: Treatment, examined: Examined) -> tuple[Setting, ...]:
-    told = told_changes(treatment, examined.before.run.recipe)
-    return tuple(Setting(clean(line), "", "") for line in told)
 
 
 def _text(text: str) -> str:

@@ -18,6 +18,7 @@ STYLES = {
     "nothing to fix": "bold green",
     "harmed": "bold red",
 }
+MOST_PATCH = 40  # lines shown; the file has them all
 
 
 def print_brief(diagnosis: Diagnosis, out: Console) -> None:
@@ -75,8 +76,8 @@ def print_fixed(fixed: Fixed, recipe: Recipe, out: Console) -> None:
         remark = story.remark(fixed.confirmation.verdict)
         if remark and fixed.confirmation.judging == "effect":
             print_line(out, remark, 2)
-        change = ", ".join(story.changes(fixed.confirmation.treatment, recipe))
-        print_line(out, change, 2)
+        if not fixed.settings:
+            print_line(out, ", ".join(story.changes(fixed.confirmation.treatment, recipe)), 2)
     for setting in fixed.settings:
         unit = f" {clean(setting.unit, 30)}" if setting.unit else ""
         line = f"{clean(setting.name)}: {clean(setting.before, 60)} -> {clean(setting.after, 60)}"
@@ -85,6 +86,8 @@ def print_fixed(fixed: Fixed, recipe: Recipe, out: Console) -> None:
         print_line(out, f"train with it: {clean(fixed.again, 1000)}", 2)
     if fixed.patch_note:
         print_line(out, clean(fixed.patch_note, 300), 2)
+    for line in fixed.patch.splitlines()[:MOST_PATCH]:
+        print_line(out, clean(line, 300), 4, "dim")
     _print_not_proven(fixed, out)
     _print_opponent(fixed, out)
     for note in fixed.notes:
