@@ -22,6 +22,7 @@ _EDITORS: Mapping[str, Editor] = {
     "lr": patch_optimizer.rate,
     "weight_decay": patch_optimizer.decay,
     "clip": patch_optimizer.clip,
+    "finite": patch_optimizer.finite,
     "zero_grad": patch_optimizer.zero_grad,
     "accumulation": patch_optimizer.mean,
     "warmup": patch_optimizer.warmup,

@@ -78,6 +78,14 @@ def clip(source: Source, change: Change, run: Run) -> Iterator[Edit]:
         yield source.before(statement, line)
 
 
+def finite(source: Source, change: Change, run: Run) -> Iterator[Edit]:
+    """The step under a condition: every gradient is finite."""
+    for statement, optimizer in steps(source, built_as(source, change.where, run)):
+        held = f'for group in {optimizer}.param_groups for p in group["params"]'
+        sound = f"all(p.grad is None or bool(p.grad.isfinite().all()) {held})"
+        yield source.under(statement, f"if {sound}:")
+
+
 def zero_grad(source: Source, change: Change, run: Run) -> Iterator[Edit]:
     """Cleared right after the step, and nowhere else."""
     built = built_as(source, change.where, run)

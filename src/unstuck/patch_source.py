@@ -114,6 +114,13 @@ class Source:
         indent, start, _, line_end = self._line(statement)
         return Edit(start, start, indent + text + line_end)
 
+    def under(self, statement: ast.stmt, head: str) -> Edit:
+        """This statement as the only one of a block."""
+        indent, _, _, line_end = self._line(statement)
+        deeper = indent + ("\t" if "\t" in indent else "    ")
+        start = self.start(statement)
+        return Edit(start, start, head + line_end + deeper)
+
     def deleted(self, statement: ast.stmt) -> Edit:
         """Without this statement; a block that would be empty gets a `pass`."""
         _, start, end, _ = self._line(statement)

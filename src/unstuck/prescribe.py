@@ -3,6 +3,7 @@
 import re
 
 from unstuck import catalog
+from unstuck.changes import parsed
 from unstuck.detector import Detector
 from unstuck.records import Diagnosis, Treatment
 from unstuck.remedy import Remedy
@@ -18,8 +19,18 @@ def prescribe(diagnosis: Diagnosis) -> tuple[Treatment, ...]:
         code = cause.finding.code
         for remedy in _answering(code, pages.get(code)):
             for treatment in remedy(diagnosis.run, cause.finding):
-                found.setdefault(tuple(sorted(treatment.changes.items())), treatment)
+                if _can_be_asked_for(treatment):
+                    found.setdefault(tuple(sorted(treatment.changes.items())), treatment)
     return tuple(found.values())
+
+
+def _can_be_asked_for(treatment: Treatment) -> bool:
+    """Whether its live changes can be written: a name out of a foreign log may hold a slash."""
+    try:
+        parsed({name: value for name, value in treatment.changes.items() if "/" in name})
+    except ValueError:
+        return False
+    return True
 
 
 def _answering(code: str, detector: Detector | None) -> list[Remedy]:
