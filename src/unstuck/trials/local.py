@@ -9,6 +9,7 @@ from unstuck.trials.executor import Job
 from unstuck.trials.memory import free_bytes, resident_bytes
 from unstuck.trials.process import Running, outcome, start, stop
 from unstuck.trials.subject import Subject
+from unstuck.trials.warm import Warm
 
 LOOK = 0.5  # seconds between looks at the memory the runs take
 
@@ -35,6 +36,7 @@ class Local:
         self._running: list[Running] = []
         self._sizes: dict[int, int] = {}  # bytes of each run, by process
         self._looked = 0.0
+        self._warm = Warm()
 
     @property
     def places(self) -> int:
@@ -42,7 +44,7 @@ class Local:
         return self.workers if not begun or self._another_fits() else min(self.workers, begun)
 
     def start(self, job: Job) -> None:
-        self._running.append(start(job, self.subject, max(1, cores() // self.workers)))
+        self._running.append(start(job, self.subject, max(1, cores() // self.workers), self._warm))
 
     def running(self) -> Sequence[Job]:
         return [run.job for run in self._running]
@@ -62,6 +64,7 @@ class Local:
     def stop(self) -> None:
         ended, self._running = self._running, []
         stop(ended)
+        self._warm.close()
 
     def _look(self) -> None:
         if self._running and time.monotonic() - self._looked > LOOK:

@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from unstuck import atomic
 from unstuck.records import Outcome
 from unstuck.trials.executor import Job
+from unstuck.trials.libraries import slow_libraries
 from unstuck.trials.orphans import dies_with_us, end_processes_of, marked
 from unstuck.trials.plan import asked, live
 from unstuck.trials.results import own_folder, result_of
 from unstuck.trials.subject import Subject, filled
+from unstuck.trials.warm import Process, Warm
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 GRACE = 5.0  # seconds a run gets to end by itself before it is killed
@@ -26,19 +29,28 @@ class Running:
     """A run under way."""
 
     job: Job
-    process: subprocess.Popen[bytes]
+    process: Process
     started: float
 
 
-def start(job: Job, subject: Subject, threads: int) -> Running:
-    """Start the run in a session of its own, so that Ctrl-C reaches unstuck alone."""
+def start(job: Job, subject: Subject, threads: int, warm: Warm | None = None) -> Running:
+    """Start the run in a session of its own, so that Ctrl-C reaches unstuck alone.
+
+    `warm` forks it from a process with torch loaded, where that can be done.
+    """
     if job.folder.exists():  # what an interrupted run left
         end_processes_of(job.folder)
         shutil.rmtree(job.folder, ignore_errors=True)
     own_folder(job).mkdir(parents=True)
     words, env = words_of(job, subject), _environment(job, subject, threads)
     with (job.folder / "stdout").open("wb") as out, (job.folder / "stderr").open("wb") as err:
-        process = subprocess.Popen(
+        libraries = slow_libraries(words, subject) if warm is not None else None
+        forked = (
+            warm.start(words, env, Path.cwd(), out, err, libraries)
+            if warm is not None and libraries is not None
+            else None
+        )
+        process = forked or subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -69,7 +81,7 @@ def outcome(run: Running, subject: Subject, metric: str) -> Outcome:
     Raises PlanError where no arm could ever give a result.
     """
     seconds = time.monotonic() - run.started
-    return result_of(run.job, run.process.returncode, seconds, subject, metric)
+    return result_of(run.job, run.process.wait(), seconds, subject, metric)
 
 
 def words_of(job: Job, subject: Subject) -> list[str]:
