@@ -72,7 +72,8 @@ def test_a_real_trial_from_plan_to_verdict(tmp_path, capsys):
     ]
     assert load_trial(out) == result
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10 and lines[-1].startswith("[10/10] ")
+    assert lines[0].startswith("trial: 2 arms x 5 seeds = 10 runs; effects from ")
+    assert len(lines) == 11 and lines[-1].startswith("[10/10] ")
 
 
 def train_here(recipe, seed):

@@ -4,7 +4,7 @@ Where the runs take place is the executor's affair (unstuck.trials.executor).
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from unstuck.records import Outcome, Plan
 from unstuck.trials import ledger
 from unstuck.trials.budget import Budget, Resources
 from unstuck.trials.cache import Cache
-from unstuck.trials.executor import Executor
+from unstuck.trials.executor import Executor, Job
 from unstuck.trials.interrupts import deferred_interrupts
 from unstuck.trials.progress import Progress
 from unstuck.trials.schedule import Agenda
@@ -56,7 +56,7 @@ def _carry_out(
     course = Course(agenda, executor, Budget(resources.seconds, resources.runs), cache)
     with progress, deferred_interrupts() as interrupted:
         progress.begin(agenda.outcomes, len(agenda.left), executor.places)
-        with closing(course.finished_runs(interrupted)) as runs:
+        with closing(course.finished_runs(interrupted, progress.running)) as runs:
             for run, kept in runs:
                 ledger.append(folder, run, kept)
                 agenda.add(run)
@@ -80,9 +80,11 @@ class Course:
         self.cache = cache
         self._not_kept: set[tuple[str, int]] = set()
 
-    def finished_runs(self, interrupted: list[int]) -> Generator[tuple[Outcome, bool], None, None]:
+    def finished_runs(
+        self, interrupted: list[int], tell: Callable[[Sequence[Job], int], object]
+    ) -> Generator[tuple[Outcome, bool], None, None]:
         """Outcomes as the runs end, and whether each was kept from before. The taker puts each on
-        the agenda before it asks for the next.
+        the agenda before it asks for the next; `tell` hears what runs, and how much could.
         """
         try:
             while self.agenda.left and not interrupted and not self.budget.over:
@@ -92,6 +94,7 @@ class Course:
                     yield kept, True
                 if not self.executor.running():
                     return
+                tell(self.executor.running(), self.executor.places)
                 time.sleep(POLL)
                 for run in self.executor.finished():
                     self.budget.took(run.seconds)
