@@ -112,7 +112,8 @@ def _closed(plan: Plan, standing: Standing, arm: Arm) -> Standing:
         chance = chance_of_verdict(plan, pairs, pairs.pairs + planned - standing.seeds)
         if chance < FUTILE:
             why = f"given up: the chance of a verdict by pair {planned} was {100 * chance:.2g} %"
-            return replace(standing, settled=True, why=why)
+            ended = course(planned, pairs.pairs, standing.level)[-1]
+            return replace(standing, look=ended, settled=True, why=why)
     return standing
 
 
@@ -125,7 +126,7 @@ def chance_of_verdict(plan: Plan, pairs: Sample, most: int) -> float:
     if not pairs.spread or most <= pairs.pairs:
         return 1.0
     look = course(len(plan.seeds), len(plan.seeds), 1 - plan.confidence)[-1]
-    reach = -special.stdtrit(most - 1, look.level / 2) * pairs.spread / math.sqrt(most)
+    reach = look.limit * pairs.spread / math.sqrt(most)
     moves = pairs.spread * math.sqrt(1 / pairs.pairs - 1 / most)
 
     def above(mean: float) -> float:

@@ -34,8 +34,8 @@ FIRST = 3  # pairs at the first look; from 3 to 6 the power at 12 pairs differs 
 SPENDING = 4.0  # 3 stops sooner but costs .04 of the power at 12 pairs, 4 costs .03 (LOG.md)
 MOST_LOOKS = 40  # a longer plan is looked at after every so many pairs
 SHAPES = 2**16  # courses of level .05, 5 to 30 pairs, then err at .0494 to .0500 (LOG.md)
-SINGLY = 512  # shapes kept one by one, from the soonest stopped on; the rest in growing blocks
-GROWTH = 1.01
+SINGLY = 128  # shapes kept one by one, from the soonest stopped on; the rest in growing blocks
+GROWTH = 1.04  # of a block to the next; moves no level by more than 1e-4 of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +52,20 @@ class Look:
     ahead: Floats  # (shapes,)
     weight: Floats  # (shapes,)
 
+    @property
+    def limit(self) -> float:
+        """The t statistic beyond which this look calls; inf where there is no error to spend."""
+        return float(-special.stdtrit(self.pairs - 1, self.level / 2)) if self.level else math.inf
+
     def share(self, t: float, effect: float = 0.0) -> float:
         """Chance that a course with this true effect, in standard deviations of the pairs, stops
         above zero before this look, or reaches it and sees more than `t` there.
         """
         root = math.sqrt(self.pairs)
-        reached = np.minimum(self.ahead, t / root)
-        chance = special.stdtr(self.pairs - 1, root * (effect - reached))
-        return float(self.weight @ chance)
+        sooner = int(np.searchsorted(self.ahead, t / root))
+        chance = special.stdtr(self.pairs - 1, root * (effect - self.ahead[:sooner]))
+        here = float(special.stdtr(self.pairs - 1, root * effect - t))
+        return float(self.weight[:sooner] @ chance) + float(self.weight[sooner:].sum()) * here
 
     def p(self, nominal: float) -> float:
         """Chance, without any effect, that a course lies at least as far out as one that reaches
@@ -82,7 +88,7 @@ class Look:
         low, step = single, 0.5
         while self.share(t, low) > share:
             low, step = low - step, 2 * step
-        return float(brentq(lambda e: self.share(t, e) - share, low, single, xtol=1e-10))
+        return float(brentq(lambda e: self.share(t, e) - share, low, single, xtol=1e-9))
 
 
 def course(planned: int, last: int, level: float) -> tuple[Look, ...]:
@@ -105,9 +111,8 @@ def spending(pairs: tuple[int, ...], spent: tuple[float, ...]) -> tuple[Look, ..
         ahead, weight = _condensed((soonest + mean) / sd)
         stopped = special.stdtr(n - 1, -math.sqrt(n) * ahead)
         one_sided = _filled(stopped, weight, error / 2)
-        found.append(Look(n, error, 2 * one_sided, ahead, weight))
-        limit = -special.stdtrit(n - 1, one_sided) if one_sided else math.inf
-        soonest = np.minimum(soonest, limit * sd / math.sqrt(n) - mean)
+        found.append(look := Look(n, error, 2 * one_sided, ahead, weight))
+        soonest = np.minimum(soonest, look.limit * sd / math.sqrt(n) - mean)
     return tuple(found)
 
 
@@ -117,8 +122,7 @@ def stopping(planned: int, effect: float, level: float = 0.05) -> tuple[float, f
     on = np.ones(SHAPES, dtype=bool)
     used = 0.0
     for look, (n, mean, sd) in zip(looks, _paths(tuple(k.pairs for k in looks), 1), strict=True):
-        limit = -special.stdtrit(n - 1, look.level / 2)
-        over = on & (np.abs(mean + effect) * math.sqrt(n) > limit * sd)
+        over = on & (np.abs(mean + effect) * math.sqrt(n) > look.limit * sd)
         used += n * float(over.mean())
         on &= ~over
     left = float(on.mean())
