@@ -7,7 +7,7 @@ import ast
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -49,10 +49,15 @@ class Patch:
     note: str = ""
 
 
-def suggested(script: Path, treatment: Treatment, run: Run) -> Patch:
-    """The lines of a script that a treatment is about, changed; a note where there are none."""
+def suggested(script: Path, treatment: Treatment, run: Run, given: Collection[str] = ()) -> Patch:
+    """The lines of a script that a treatment is about, changed; a note where there are none.
+
+    `given` are the fields whose values come from the command line, where they are to be changed.
+    """
     try:
         source = Source.of(script)
+        for field in sorted(set(given) & set(treatment.changes)):
+            raise NotPatchable(f"{field} is given on the command line: change it there")
         before = script.read_bytes()
         after = source.changed([e for edits in _edits(source, treatment, run) for e in edits])
     except (NotPatchable, OSError) as why:

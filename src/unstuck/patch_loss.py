@@ -33,12 +33,16 @@ def term_weight(source: Source, change: Change, run: Run) -> Iterator[Edit]:
 
 
 def label_smoothing(source: Source, change: Change, run: Run) -> Iterator[Edit]:
-    """label_smoothing=... of every cross entropy that is trained with."""
+    """label_smoothing=... of the one cross entropy that is trained with, and of no other."""
     calls = [call for call in source.calls(*CROSS_ENTROPY) if not _without_grad(source, call)]
-    if not calls:
-        raise NotPatchable("no line of the script calls a cross entropy")
-    for call in calls:
-        yield source.with_keyword(call, "label_smoothing", written(change.value))
+    if len(calls) != 1:
+        raise NotPatchable(f"{len(calls)} lines of the script call a cross entropy, not one")
+    made = source.parents[calls[0]]
+    if last_name(calls[0].func) == "CrossEntropyLoss" and isinstance(made, ast.Assign):
+        uses = source.calls(last_name(made.targets[0]))
+        if len(uses) != 1:
+            raise NotPatchable(f"the cross entropy is called in {len(uses)} places, not in one")
+    yield source.with_keyword(calls[0], "label_smoothing", written(change.value))
 
 
 def raw_scores(source: Source, change: Change, run: Run) -> Iterator[Edit]:

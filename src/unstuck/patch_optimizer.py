@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unstuck.changes import Change
 from unstuck.patch_source import Edit, NotPatchable, Source, last_name, number, written
 from unstuck.records import Run
+from unstuck.signals.inventory import optimizers
 
 CLASSES = {
     *("Adadelta", "Adagrad", "Adam", "AdamW", "SparseAdam", "Adamax", "ASGD", "NAdam", "RAdam"),
@@ -26,6 +27,7 @@ RATES = dict.fromkeys(CLASSES, USUAL_RATE) | {
 }
 DECAYS = dict.fromkeys(CLASSES, 0.0) | {"AdamW": 0.01}
 SETS_RATES = ("OneCycleLR", "CyclicLR")  # by rates of their own
+ABSOLUTE = {"eta_min", "min_lr", "max_lr", "base_lr", "lr_end"}  # rates that do not scale along
 CLIPS = ("clip_grad_norm_", "clip_grad_value_")
 
 
@@ -45,7 +47,7 @@ def rate(source: Source, change: Change, run: Run) -> Iterator[Edit]:
     grouped = any(n.startswith(f"lr/{change.where}/") for n in run.series)
     if grouped or _names_key(built.constructor, "lr"):
         raise NotPatchable(f"the groups of {change.where} have learning rates of their own")
-    if source.calls(*SETS_RATES) or _assigns_rates(source):
+    if source.calls(*SETS_RATES) or _assigns_rates(source) or _names_rates(source):
         raise NotPatchable("the script sets the learning rate itself as it trains")
     if not change.multiple and _schedulers(source):
         raise NotPatchable("the script has a schedule, which a fixed learning rate would end")
@@ -66,6 +68,8 @@ def clip(source: Source, change: Change, run: Run) -> Iterator[Edit]:
         calls = source.calls(*CLIPS)
         if not calls or any(len(call.args) < 2 and not call.keywords for call in calls):
             raise NotPatchable("no line of the script clips gradients")
+        if len(calls) > 1 and len(optimizers(run)) > 1:
+            raise NotPatchable(f"{len(calls)} lines clip gradients, and several optimizers step")
         for call in calls:
             limit = call.args[1] if len(call.args) > 1 else call.keywords[0].value
             yield source.replaced(limit, 'float("inf")')
@@ -136,8 +140,10 @@ def warmup(source: Source, change: Change, run: Run) -> Iterator[Edit]:
     line = (
         f"torch.optim.lr_scheduler.LinearLR({built.target}, 1 / {count}, total_iters={count - 1})"
     )
-    yield source.after(built.statement, f"warmup = {line}")
-    yield source.after(sites[0][0], "warmup.step()")
+    taken = {n.id for n in source.all(ast.Name) if isinstance(n, ast.Name)}
+    name = next(n for n in (f"warmup{i}" for i in ("", *range(2, 99))) if n not in taken)
+    yield source.after(built.statement, f"{name} = {line}")
+    yield source.after(sites[0][0], f"{name}.step()")
 
 
 def schedule(source: Source, change: Change, run: Run) -> Iterator[Edit]:
@@ -166,8 +172,7 @@ def built_as(source: Source, name: str, run: Run) -> Built:
         if isinstance(s.value, ast.Call) and _is_optimizer(s.value)
     ]
     named = [b for b in built if b.name == name]
-    watched = {s.name.split("/")[1] for s in run.matching("lr/*")}
-    if not named and len(built) == 1 and watched <= {name}:
+    if not named and len(built) == 1 and set(optimizers(run)) <= {name}:
         named = built
     if len(named) != 1:
         raise NotPatchable(f"{len(named)} lines of the script build {name}, not one")
@@ -232,21 +237,32 @@ def _is_optimizer(node: ast.AST) -> bool:
 
 def _schedulers(source: Source) -> set[str]:
     """The names of what is built as a schedule of learning rates."""
-    names = set()
-    for statement in _assignments(source):
-        if isinstance(statement.value, ast.Call):
-            maker = last_name(statement.value.func)
-            if maker.endswith(("LR", "Plateau", "Restarts", "_schedule", "_scheduler")) or (
-                maker.startswith("get_") and "schedule" in maker
-            ):
-                names.add(last_name(statement.targets[0]))
-    return names
+    return {last_name(s.targets[0]) for s in _assignments(source) if _schedules(s.value)}
+
+
+def _schedules(node: ast.AST) -> bool:
+    maker = last_name(node.func) if isinstance(node, ast.Call) else ""
+    known = maker.endswith(("LR", "Plateau", "Restarts", "_schedule", "_scheduler"))
+    return known or (maker.startswith("get_") and "schedule" in maker)
 
 
 def _assigns_rates(source: Source) -> bool:
     """Whether a learning rate of a group is set by hand: group["lr"] = ..."""
     stores = (n for n in source.all(ast.Subscript) if isinstance(n, ast.Subscript))
     return any(_key(n) == "lr" and isinstance(n.ctx, ast.Store) for n in stores)
+
+
+def _names_rates(source: Source) -> bool:
+    """Whether a schedule is given a rate as a number, as CosineAnnealingLR's third argument is."""
+    calls = [n for n in source.all(ast.Call) if isinstance(n, ast.Call)]
+    return any(
+        _schedules(c)
+        and (
+            any(k.arg in ABSOLUTE for k in c.keywords)
+            or (last_name(c.func).startswith("CosineAnnealing") and len(c.args) > 2)
+        )
+        for c in calls
+    )
 
 
 def _names_key(constructor: ast.Call, key: str) -> bool:

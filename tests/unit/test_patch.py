@@ -121,6 +121,18 @@ REFUSED = {
         {"lr/opt": 0.1},
         "a schedule",
     ),
+    "a schedule with a rate of its own": (
+        LOOP.replace(
+            "for x", "s = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 9, 1e-5)\nfor x"
+        ),
+        {"lr/opt": "x0.1"},
+        "sets the learning rate itself",
+    ),
+    "a loss that validation uses, too": (
+        "loss_of = nn.CrossEntropyLoss()\nloss_of(a, b).backward()\nprint(loss_of(c, d))\n",
+        {"label_smoothing/cross_entropy": 0.1},
+        "in 2 places",
+    ),
     "groups with rates": (
         LOOP.replace("model.parameters(), lr=1e-3", "[{'params': p, 'lr': 0.1}]"),
         {"lr/opt": "x0.1"},
@@ -174,6 +186,34 @@ def test_the_default_of_a_flag(tmp_path):
     text = "p.add_argument('--batch-size', '-b', default=16, type=int)\n"
     patch = patched(tmp_path, text, {"batch_size": 64})
     assert patch.after == text.replace("16", "64").encode()
+
+
+def test_what_the_command_line_gives_is_changed_there(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("p.add_argument('--batch-size', default=16, type=int)\n")
+    treatment = Treatment("t", "r", {"batch_size": 64}, "")
+    patch = suggested(script, treatment, RUN, given={"batch_size", "lr"})
+    assert (
+        not patch.diff and patch.note == "batch_size is given on the command line: change it there"
+    )
+
+
+def test_a_criterion_that_is_only_trained_with_is_smoothed(tmp_path):
+    text = (
+        "loss_of = nn.CrossEntropyLoss(weight=w)\nloss_of(a, b).backward()\n"
+        "with torch.no_grad():\n    F.cross_entropy(c, d)\n"
+    )
+    patch = patched(tmp_path, text, {"label_smoothing/cross_entropy": 0.1})
+    assert changed_lines(patch) == [
+        "-loss_of = nn.CrossEntropyLoss(weight=w)",
+        "+loss_of = nn.CrossEntropyLoss(weight=w, label_smoothing=0.1)",
+    ]
+
+
+def test_names_that_are_taken_are_not_used_again(tmp_path):
+    text = LOOP.replace("for x", "warmup = 3\nfor x")
+    patch = patched(tmp_path, text, {"warmup/opt": 5})
+    assert "+    warmup2.step()" in changed_lines(patch)
 
 
 def test_a_layer_of_softmax_leaves_its_sequential(tmp_path):
