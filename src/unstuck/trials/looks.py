@@ -133,4 +133,4 @@ def chance_of_verdict(plan: Plan, pairs: Sample, most: int) -> float:
         return float(special.stdtr(pairs.pairs - 1, (pairs.effect - mean) / moves))
 
     within = max(0.0, plan.margin - reach)
-    return above(reach) + 1 - above(-reach) + above(-within) - above(within)
+    return min(1.0, above(reach) + 1 - above(-reach) + above(-within) - above(within))
