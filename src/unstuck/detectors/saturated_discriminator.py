@@ -53,7 +53,7 @@ a minimax loss that is still far from nothing, and a critic whose loss is negati
 []
 
 ## What to try
-`lower-learning-rate`, `regularise-discriminator`, `update-discriminator-less`
+`regularise-discriminator`, `lower-learning-rate`, `update-discriminator-less`
 
 ## References
 - Arjovsky & Bottou, Towards Principled Methods for Training GANs, 2017,
