@@ -11,16 +11,15 @@ import hashlib
 import json
 import math
 import os
-import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unstuck import atomic
 from unstuck.records import Outcome, Plan
-from unstuck.trials.code import code_of, own_files
+from unstuck.trials.code import files_of, own_files
 from unstuck.trials.executor import Job
 from unstuck.trials.plan import arms, asked
 from unstuck.trials.subject import Subject, filled
@@ -48,7 +47,7 @@ class Cache:
         self.plan = plan
         self.subject = subject
         self.folder = folder or default_folder()
-        self._code = _code(subject)
+        self._code = files_of(subject)
         self._state = _state(self._code)
         self._what = self._described()
         recipes = list(arms(plan).items())
@@ -118,39 +117,6 @@ class Cache:
             "code": [[str(file), _content(file)] for file in self._code],
             "versions": _versions(),
         }
-
-
-def _code(subject: Subject) -> tuple[Path, ...]:
-    """The local files that a subject consists of; none where they cannot be known."""
-    if subject.train:
-        where = subject.train.rpartition(":")[0]
-        roots = [Path(folder) for folder in subject.path]
-        return (
-            _walked(Path(where), [Path(where).parent, *roots])
-            if where.endswith(".py")
-            else (_walked(where, roots))
-        )
-    words = shlex.split(subject.command)
-    if not words or Path(words[0]).name.rstrip("0123456789.") != "python":
-        return ()
-    more = [Path(folder) for folder in (*_python_path(), *sys.path) if folder]
-    for i, word in enumerate(words[1:], start=1):
-        if word == "-m":
-            return _walked(words[i + 1], [Path.cwd(), *more]) if i + 1 < len(words) else ()
-        if not word.startswith("-"):
-            return _walked(Path(word), [Path(word).resolve().parent, *more])
-    return ()
-
-
-def _walked(start: Path | str, roots: Sequence[Path]) -> tuple[Path, ...]:
-    found = code_of(start, [root.resolve() for root in roots])
-    if found or isinstance(start, Path) or start.partition(".")[0] != "unstuck":
-        return found
-    return tuple(own_files())
-
-
-def _python_path() -> Iterator[str]:
-    yield from os.environ.get("PYTHONPATH", "").split(os.pathsep)
 
 
 @cache

@@ -8,16 +8,52 @@ of it. What is only read while the training runs, such as data, is not.
 
 import ast
 import importlib.util
+import os
+import re
+import shlex
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from unstuck.trials.subject import Subject
+
 SETTINGS = (".yaml", ".yml", ".toml", ".ini", ".cfg", ".json")
 LARGEST_SETTINGS = 2**20  # bytes
 IMPORTERS = {"import_module", "__import__"}
+TORCH = re.compile(
+    r"^\s*(import|from)\s+(torch|torchvision|lightning|transformers|accelerate)\b",
+    re.MULTILINE,
+)
 _INSTALLED = tuple(Path(sysconfig.get_path(n)).resolve() for n in ("stdlib", "purelib", "platlib"))
 _OWN = Path(__file__).resolve().parents[1]  # unstuck itself
+
+
+def files_of(subject: Subject) -> tuple[Path, ...]:
+    """The local files that a subject consists of; none where they cannot be known."""
+    if subject.train:
+        where = subject.train.rpartition(":")[0]
+        roots = [Path(folder).resolve() for folder in subject.path]
+        if where.endswith(".py"):
+            return code_of(Path(where), [Path(where).parent, *roots])
+        own = where.partition(".")[0] == _OWN.name
+        return tuple(own_files()) if own else code_of(where, roots)
+    words = shlex.split(subject.command)
+    if not words or not Path(words[0]).name.startswith("python"):
+        return ()
+    roots = [Path(folder).resolve() for folder in (*_python_path(), *sys.path) if folder]
+    for i, word in enumerate(words[1:], start=1):
+        if word == "-m":
+            module = words[i + 1] if i + 1 < len(words) else ""
+            return code_of(module, [Path.cwd(), *roots])
+        if not word.startswith("-"):
+            return code_of(Path(word), [Path(word).resolve().parent, *roots])
+    return ()
+
+
+def uses_torch(files: Sequence[Path]) -> bool:
+    """Whether any of these files imports torch, or something that does."""
+    return any(TORCH.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
 
 
 def code_of(start: Path | str, roots: Sequence[Path]) -> tuple[Path, ...]:
@@ -36,6 +72,10 @@ def code_of(start: Path | str, roots: Sequence[Path]) -> tuple[Path, ...]:
             for module in _imported(file, roots):
                 waiting += _files_of(module, roots)
     return tuple(sorted(found | _settings(found)))
+
+
+def _python_path() -> list[str]:
+    return os.environ.get("PYTHONPATH", "").split(os.pathsep)
 
 
 def own_files() -> list[Path]:

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from unstuck.records import Outcome
+from unstuck.trials.code import files_of, uses_torch
 from unstuck.trials.executor import Job
 from unstuck.trials.memory import free_bytes, resident_bytes
 from unstuck.trials.process import Running, outcome, start, stop
 from unstuck.trials.subject import Subject
-from unstuck.trials.warm import Warm
+from unstuck.trials.warm import shared
 
 LOOK = 0.5  # seconds between looks at the memory the runs take
 
@@ -36,7 +37,7 @@ class Local:
         self._running: list[Running] = []
         self._sizes: dict[int, int] = {}  # bytes of each run, by process
         self._looked = 0.0
-        self._warm = Warm()
+        self._warm = shared() if uses_torch(files_of(subject)) else None
 
     @property
     def places(self) -> int:
@@ -64,7 +65,6 @@ class Local:
     def stop(self) -> None:
         ended, self._running = self._running, []
         stop(ended)
-        self._warm.close()
 
     def _look(self) -> None:
         if self._running and time.monotonic() - self._looked > LOOK:
