@@ -27,7 +27,6 @@ from unstuck.lab.untouched import under_way
 from unstuck.records import Scalar
 from unstuck.vocabulary import metric_name
 from unstuck.watcher import process
-from unstuck.watcher.altered_calls import AlteredCalls
 from unstuck.watcher.budget import Budget
 from unstuck.watcher.collector import Watched
 from unstuck.watcher.evaluation import Evaluation
@@ -71,7 +70,8 @@ class Watcher(Told):
         self._recorder = Recorder(self._store, allowed)
         self._schedule = self._recorder.schedule
         self._interventions = Interventions(wanted, self._recorder.note)
-        self._interventions.guard(self._mine, self._own)
+        self._functions = Functions(self._mine)
+        self._interventions.guard(self._mine, self._own, self._functions)
         self._watched = Watched(self._recorder, self._interventions, everything=everything)
         given, ours = bool(models), self._if_mine
         self._modules = Modules(self._recorder, self._watched, latents, given=given, ours=ours)
@@ -81,8 +81,6 @@ class Watcher(Told):
         self._watched.modules, self._watched.optimizers = self._modules, self._optimizers
         self._losses = Losses(self._recorder, self._watched, self._modules, self._optimizers)
         self._scalers = Scalers(self._recorder, self._optimizers.left_out, self._if_mine)
-        self._functions = Functions(self._mine)
-        self._interventions.calls = AlteredCalls(self._functions, self._interventions.guarded)
         self._evaluation = Evaluation(
             self._recorder,
             self._modules.models.values,

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from unstuck.changes import Change, fact_of, refusal_of
 from unstuck.watcher.altered_calls import AlteredCalls
+from unstuck.watcher.functions import Functions
 from unstuck.watcher.terms import Terms, derivatives
 
 
@@ -98,14 +99,17 @@ class Interventions:
         self.idle: Callable[[], dict[str, Optimizer]] = dict  # and those that have not, by name
         self.know: Callable[[str, Optimizer], None]  # calls an optimizer so from now on
         self.models: Mapping[str, nn.Module] = {}
-        self.calls: AlteredCalls  # of torch's loss functions
+        self.calls: AlteredCalls  # those of torch's loss functions
 
     def __bool__(self) -> bool:
         return bool(self._all)
 
-    def guard(self, mine: Callable[[], bool], own: Callable[..., Any]) -> None:
-        """How a hook of an intervention's own is called: see `guarded`."""
+    def guard(
+        self, mine: Callable[[], bool], own: Callable[..., Any], functions: Functions
+    ) -> None:
+        """How a hook of an intervention's own is called (see `guarded`), and torch's functions."""
         self._mine, self._own = mine, own
+        self.calls = AlteredCalls(functions, self.guarded)
 
     def guarded(self, call: Callable[..., Any], *args: Any) -> Any:
         """`call(*args)` for a hook of torch's: in the watched thread alone, and a failure ends the
@@ -139,7 +143,12 @@ class Interventions:
 
     def loss(self, name: str, root: Tensor, terms: Terms) -> tuple[Tensor, Terms]:
         """Where the pass begins now, and what that is made of; `root` may be a scaled loss."""
-        added = [e for i in self._each if (e := i.loss(name, terms)) is not None]
+        added, made = [], terms
+        for intervention in self._each:
+            more = intervention.loss(name, made)
+            if more is not None:
+                added.append(more)
+                made = _with(made, more)
         if not added:
             return root, terms
         extra = torch.stack([e.reshape(()) for e in added]).sum()
@@ -212,6 +221,14 @@ def _to_be_made(optimizer: Optimizer) -> bool:
                 gradient.mul_(scale.double().reciprocal().to(gradient.device, torch.float32))
         optimizer.grad_scale = None  # type: ignore[attr-defined]
     return True
+
+
+def _with(terms: Terms, more: Tensor) -> Terms:
+    """Terms as they weigh once something is added, for those that are asked next."""
+    named = list(terms.terms.values())
+    further = derivatives(more, named) if named else []
+    weights = dict(zip(terms.weights, further, strict=True))
+    return Terms(terms.loss, terms.terms, {n: w + weights[n] for n, w in terms.weights.items()})
 
 
 def intervention_classes() -> list[type[Intervention]]:
