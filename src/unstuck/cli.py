@@ -19,6 +19,7 @@ from unstuck.cli_log import diagnose_command, series_command, sources_command, w
 from unstuck.cli_options import ScriptCommand, probe_option, report_options, show, status_of
 from unstuck.cli_probe import preflight_command, probe_command, recover_command
 from unstuck.cli_trial import trial_command
+from unstuck.cli_tune import tune_command
 from unstuck.diagnose import diagnose
 from unstuck.records import Scalar
 from unstuck.source import UnreadableRunError
@@ -155,6 +156,7 @@ for command in (
     preflight_command,
     recover_command,
     fix_command,
+    tune_command,
     case_group,
     trial_command,
 ):
