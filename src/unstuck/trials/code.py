@@ -171,4 +171,5 @@ def _settings(code: set[Path]) -> set[Path]:
 
 def _named(file: Path, text: str) -> bool:
     """Whether a text has a file's name, or its stem in quotes, as Hydra's config."""
-    return any(name in text for name in (file.name, f'"{file.stem}"', f"'{file.stem}'"))
+    quoted = (f'"{file.stem}"', f"'{file.stem}'") if len(file.stem) > 2 else ()  # not a mode: "w"
+    return any(name in text for name in (file.name, *quoted))
