@@ -6,6 +6,7 @@ left to be started the ordinary way: other programs, options of the interpreter,
 GPU is to be used, anything but Linux, and everything where UNSTUCK_COLD is set.
 """
 
+import atexit
 import json
 import os
 import select
@@ -17,6 +18,7 @@ import sys
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
@@ -220,6 +222,14 @@ class Warm:
     def _lose(self) -> None:
         self._lost += 1
         self.close()
+
+
+@cache
+def shared() -> Warm:
+    """The one of this process: trials after one another fork from the same zygote."""
+    warm = Warm()
+    atexit.register(warm.close)
+    return warm
 
 
 def words_of_python(words: Sequence[str], env: Mapping[str, str], cwd: Path) -> list[str] | None:
