@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def start(job: Job, subject: Subject, threads: int, warm: Warm | None = None) ->
         end_processes_of(job.folder)
         shutil.rmtree(job.folder, ignore_errors=True)
     own_folder(job).mkdir(parents=True)
-    words, env = words_of(job, subject), _environment(job, subject, threads)
+    words = words_of(job, subject)
+    env = _environment(job, subject, words, threads)
     with (job.folder / "stdout").open("wb") as out, (job.folder / "stderr").open("wb") as err:
         libraries = slow_libraries(words, subject) if warm is not None else None
         forked = (
@@ -100,12 +102,13 @@ def words_of(job: Job, subject: Subject) -> list[str]:
     return [sys.executable, "-m", "unstuck.trials.worker", str(job.folder / "job.json")]
 
 
-def _environment(job: Job, subject: Subject, threads: int) -> dict[str, str]:
+def _environment(job: Job, subject: Subject, words: Sequence[str], threads: int) -> dict[str, str]:
     if subject.watch:
-        from unstuck.watcher.launch import environment  # only here are runs watched
+        from unstuck.watcher.launch import environment, recipe_of  # only here are runs watched
 
         name = f"{job.arm}, seed {job.seed}"
-        recipe = {**asked(job.recipe), "seed": job.seed}
+        said = recipe_of(words[1:]) if subject.command else {}  # as `unstuck run` records it
+        recipe = {**asked(job.recipe), **said, "seed": job.seed}
         seed = job.seed if subject.reseed else None
         env = environment(job.folder / "run", live(job.recipe), name, recipe=recipe, seed=seed)
     else:
