@@ -135,7 +135,7 @@ def test_a_finding_that_stays_is_not_gone():
     assert found.word == "undecided" and found.ranks.same == 9
 
 
-def test_numbers_that_differ_tenfold_are_ranked_and_others_are_not():
+def test_numbers_that_lie_far_apart_or_diverge_are_ranked_and_others_are_not():
     by = Yardstick("loss", False, "training loss", "")
 
     def race(*untreated):
@@ -145,8 +145,11 @@ def test_numbers_that_differ_tenfold_are_ranked_and_others_are_not():
             dict(enumerate(untreated)),
         )
 
-    assert confirm.judging_of(race(1.0, 2.0), by) == "effect"
-    assert confirm.judging_of(race(1.0, 11.0), by) == "ranks"
+    assert confirm.judging_of(race(1.0, 2.5), by) == "effect"
+    assert confirm.judging_of(race(1.0, 3.5), by) == "ranks"
+    rising = Yardstick("loss", False, "training loss", "", start=2.0)
+    assert confirm.judging_of(race(1.0, 1.9), rising) == "effect"
+    assert confirm.judging_of(race(1.0, 2.1), rising) == "ranks"
     assert confirm.judging_of(race(1.0, math.nan), by) == "ranks"
     assert confirm.judging_of(race(1.0, 2.0), Yardstick("loss", False, "none", "")) == "finding"
 

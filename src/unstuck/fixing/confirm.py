@@ -3,8 +3,8 @@
 How it is judged is settled by the race alone, before the first of its runs:
 
 effect   the mean paired difference with its interval, stopped early by the trial's own rule
-ranks    pairs are ranked (unstuck.fixing.ranks), where a mean would say nothing: a run of the race
-         failed, or the metric differs tenfold from seed to seed
+ranks    pairs are ranked (unstuck.fixing.ranks), where a mean would say nothing: in the race a run
+         failed, or untreated ones ended worse than they began, or threefold apart
 finding  whether the finding is gone, where no number can be compared
 
 Its verdict is the only claim a fix makes.
@@ -20,7 +20,7 @@ from unstuck.trials.plan import BASELINE
 
 FIRST_SEED = 1001  # far from the race's and from what people choose
 PAIRS = 12
-TENFOLD = 10.0  # a mean of numbers this far apart is the largest of them
+FAR = 3.0  # times: two or three runs that lie so far apart come from a long tail (LOG.md)
 
 Run = Callable[[Treatment, Sequence[int], bool], Trial]  # treatment, seeds, whether to stop early
 
@@ -30,16 +30,18 @@ def judging_of(race: Race, yardstick: Yardstick) -> Judging:
     if yardstick.kind == "none":
         return "finding"
     winner = race.winner
-    treated = [
-        race.untreated[seed] + (d if yardstick.higher_is_better else -d)
-        for seed, d in (winner.differences if winner else {}).items()
-    ]
+    failed = winner is not None and any(math.isnan(d) for d in winner.differences.values())
     untreated = list(race.untreated.values())
-    if any(math.isnan(v) for v in (*untreated, *treated)):
-        return "ranks"
-    return (
-        "ranks" if any(_spread(values) > TENFOLD for values in (treated, untreated)) else "effect"
-    )
+    return "ranks" if failed or _wild(untreated, yardstick) else "effect"
+
+
+def _wild(untreated: Sequence[float], yardstick: Yardstick) -> bool:
+    """Whether untreated runs failed, ended worse than they began, or far from each other."""
+    if not all(math.isfinite(value) for value in untreated):
+        return True
+    worth = [value if yardstick.higher_is_better else -value for value in untreated]
+    far = min(untreated) > 0 and max(untreated) > FAR * min(untreated)
+    return far or min(worth) < yardstick.floor
 
 
 def seeds_of(judging: Judging, pairs: int) -> tuple[int, ...]:
@@ -88,8 +90,3 @@ def _note(found: Ranks, judging: Judging, planned: int) -> str:
     told = f"{what} in {found.better} of {done} pairs, worse in {found.worse}"
     told += f"; signed ranks p {found.p:.2g}"
     return told if done == planned else f"{told}; {done} of {planned} planned pairs are done"
-
-
-def _spread(values: Sequence[float]) -> float:
-    """The largest over the smallest; 1 where a ratio says nothing, as some are not positive."""
-    return max(values) / min(values) if values and min(values) > 0 else 1.0

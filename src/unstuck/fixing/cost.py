@@ -24,7 +24,7 @@ class Cost:
 
     @property
     def confirmation(self) -> int:
-        return 2 * self.pairs
+        return 2 * max(self.pairs, FEWEST)
 
     @property
     def runs(self) -> int:

@@ -1,8 +1,8 @@
 """Pairs judged by rank, where a mean would say nothing.
 
 A run that fails, or ends without a finite number, counts as one that never got away from where it
-began: another is better only if it did. Numbers that differ tenfold from seed to seed have no
-useful mean. Where the treatment changes nothing, the two runs of a pair could change places, so
+began: another is better only if it did. Numbers that lie far apart from seed to seed have
+no useful mean. Where the treatment changes nothing, the two runs of a pair could change places, so
 every difference is as likely with either sign: the exact two-sided signed-rank test (Wilcoxon,
 Individual Comparisons by Ranking Methods, 1945), ranks of equal differences shared. Differences
 that are only better or worse, such as a finding gone, make it the sign test. The interval of the
