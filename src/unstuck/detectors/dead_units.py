@@ -34,7 +34,7 @@ A loss that is satisfied (a hinge, a margin) sends no gradient to anything; no u
 []
 
 ## What to try
-`lower-learning-rate`, `use-leaky-activation`, `rescale-initialisation`
+`lower-learning-rate`, `clip-gradients`, `use-leaky-activation`, `rescale-initialisation`
 
 ## References
 - Lu et al., Dying ReLU and Initialization, 2019, <https://arxiv.org/abs/1903.06733>

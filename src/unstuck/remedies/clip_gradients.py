@@ -37,11 +37,12 @@ from unstuck.signals.spans import between
 
 ENOUGH = 5  # readings that make a median
 USUAL = 1.0
-EXPLODES = ("GRD002", "SEQ001")  # the usual norm is itself what is wrong
+EXPLODES = ("GRD002", "ACT001", "SEQ001")  # the usual norm is itself what is wrong
 
 
 @remedy(
     "GRD002",
+    "ACT001",
     "DAT009",
     "NUM001",
     "OPT001",
