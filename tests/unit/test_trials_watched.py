@@ -4,8 +4,11 @@ import textwrap
 
 import pytest
 
+from unstuck.load import load_all
 from unstuck.trials import run_spec
 from unstuck.trials.budget import Resources
+from unstuck.trials.command_line import plan_of
+from unstuck.trials.conduct import run_plan
 
 pytest.importorskip("torch")
 
@@ -123,3 +126,43 @@ def test_a_live_weight_does_what_the_recipe_would_and_the_metric_may_be_logged(t
         assert starts["by-recipe", seed] == starts["baseline", seed]  # seeded by the worker
     assert starts["baseline", 0] != starts["baseline", 1]
     assert all(v.effect > 0 for v in result.verdicts)
+
+
+UNSEEDED = """
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    net = nn.Linear(8, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    x = torch.randn(256, 8)
+    y = x.sum(1, keepdim=True)
+    for step in range(40):
+        fit = F.mse_loss(net(x), y)
+        decay = net.weight.square().sum()
+        loss = fit + 0.5 * decay
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+
+
+def test_a_script_without_a_seed_makes_pairs_and_is_judged_by_the_loss_it_wrote(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "fit.py").write_text(textwrap.dedent(UNSEEDED))
+    monkeypatch.chdir(tmp_path)
+    change = "weight/loss/decay=0"
+    plan, subject = plan_of(["fit.py"], "loss", 2, changes=[change])
+    result = run_plan(plan, subject, out="t", resources=Resources(2), progress=False)
+    losses = {(o.arm, o.seed): o.metrics["loss"] for o in result.outcomes}
+    assert losses["baseline", 0] != losses["baseline", 1]
+    for seed in (0, 1):
+        (run,) = load_all(tmp_path / f"t/arms/1-weight-loss-decay-0/seed-{seed}/run")
+        (before,) = load_all(tmp_path / f"t/arms/0-baseline/seed-{seed}/run")
+        as_written = run.series["objective/loss"].value
+        assert losses[change, seed] == pytest.approx(as_written[-2:].mean())
+        assert run.series["loss/loss"].value[-1] < 0.1 * as_written[-1]  # without its decay
+        assert as_written[0] == before.series["loss/loss"].value[0]  # the same weights and data
+    assert all(v.effect < 0 for v in result.verdicts)  # what was written is larger without decay
