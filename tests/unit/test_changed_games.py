@@ -235,6 +235,48 @@ def test_a_condition_that_was_joined_to_the_samples_counts_too(tmp_path):
     equal(tmp_path, text, edits, {"r1/netD": 10.0})
 
 
+WHOLE = """
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.netG, self.netD = netG, netD
+
+    def judge(self, x):
+        return self.netD(x)
+
+
+whole = Whole()
+"""
+
+
+def test_a_discriminator_that_is_a_part_of_a_model(tmp_path):
+    text = script(SEPARATE.replace("netD(", "whole.judge(")).replace(
+        "optG = torch", WHOLE + "optG = torch", 1
+    )
+    edits = [("judge(real)", "judge(real.requires_grad_())"), R1[1]]
+    equal(tmp_path, text, edits, {"r1/whole.netD": 10.0})
+
+
+BOTH_WAYS = """
+code = encoder(real)
+real_out = netD(torch.cat([real, code], 1))
+fake_out = netD(torch.cat([fake, noise], 1))
+errD = F.softplus(-real_out).mean() + F.softplus(fake_out).mean()
+errD.backward(retain_graph=True)
+"""
+
+
+def test_nothing_is_penalised_where_nobody_can_say_what_is_real(tmp_path):
+    text = script(BOTH_WAYS, "errG = F.softplus(-netD(torch.cat([fake, noise], 1))).mean()")
+    text = text.replace("nn.Linear(6, 16), nn.L", "nn.Linear(10, 16), nn.L")
+    text = text.replace("optG = torch", "encoder = nn.Linear(6, 4)\noptG = torch", 1)
+    text = text.replace("fake = netG(torch.randn(16, 4))", "noise = torch.randn(16, 4)\n"
+                        "    fake = netG(noise)")  # fmt: skip
+    done = changed(tmp_path, text, [("losses = []", "losses = list()")], {"r1/netD": 10.0})
+    assert done.apart == 0
+    assert not done.acted("r1/netD")
+
+
 CLASSES = """
 class Judge(nn.Module):
     def __init__(self):

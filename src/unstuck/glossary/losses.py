@@ -13,7 +13,7 @@ ENTRIES = (
     Entry(
         "objective/*",
         "the loss's own",
-        "a loss as the script wrote it, where a live change adds to it: objective/<loss>",
+        "a loss as the script wrote it, where a live change adds to or alters it: objective/<loss>",
         "watch, every step of a changed run",
     ),
     Entry(

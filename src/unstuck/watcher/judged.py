@@ -146,6 +146,8 @@ class Judged:
         turning = max(made) - (min(real) if real else 0.0)  # what the loss does to made samples
         if not with_graph:
             self._turn(turning < 0)
+        if with_graph and not real and min(made) < 0 < max(made):
+            return None, True  # an encoder's and a generator's at once: nobody can say whose
         if with_graph and turning and (turning < 0) is not self._upside_down:
             return None, True
         return [(MADE, MADE) if k else (REAL, REAL) for k in known], True
