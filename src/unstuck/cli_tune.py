@@ -116,10 +116,14 @@ def _knobs(
 
     if over and remedy:
         raise click.UsageError("give --over or --remedy, not both")
-    if over:
-        return tuple(read_knob(text, _fields(script)) for text in over)
-    changed = {c for t in candidates(diagnosis, only=remedy) for c in t.changes}
     there = knobs_of(diagnosis.run)
+    if over:
+        knobs = tuple(read_knob(text, _fields(script)) for text in over)
+        for knob in knobs:
+            _check_place(knob, there)
+        return knobs
+    _check_remedy(remedy)
+    changed = {c for t in candidates(diagnosis, only=remedy) for c in t.changes}
     found = tuple(k for k in there if k.change in changed and len(k.choices) != 1)
     if not found:
         who = f"the remedy {remedy}" if remedy else "the diagnosis"
@@ -128,6 +132,28 @@ def _knobs(
             f"there is with --list"
         )
     return found
+
+
+def _check_remedy(name: str) -> None:
+    """A usage error where there is no remedy of this name."""
+    from difflib import get_close_matches
+
+    from unstuck import catalog
+
+    names = [remedy.name for remedy in catalog.remedies()]
+    if name and name not in names:
+        near = get_close_matches(name, names, n=3)
+        told = f": did you mean {', '.join(near)}?" if near else ""
+        raise click.UsageError(f"there is no remedy called {name!r}{told}")
+
+
+def _check_place(knob: "Knob", there: "tuple[Knob, ...]") -> None:
+    """A usage error where the run has others of this kind, and neither this one nor its model."""
+    kind, slash, place = knob.change.partition("/")
+    others = [k.change.partition("/")[2] for k in there if k.change.startswith(f"{kind}/")]
+    if slash and others and not any(place == o or place.startswith(f"{o}.") for o in others):
+        known = ", ".join(f"{kind}/{other}" for other in others[:5])
+        raise click.UsageError(f"there is no {knob.change} in the run (it has: {known})")
 
 
 def _some(knob: "Knob") -> Any:

@@ -45,7 +45,7 @@ class Tuned:
         seeds = between(self.found.space.seeds)
         if self.trial is None:
             return f"nothing better than the baseline was found on seeds {seeds}"
-        fresh = between(self.trial.plan.seeds)
+        fresh = between(sorted({run.seed for run in self.trial.outcomes}))
         how = {
             "helped": f"confirmed on seeds {fresh}",
             "harmed": f"refuted on seeds {fresh}: it harms there",
@@ -126,6 +126,8 @@ def between(seeds: Sequence[int]) -> str:
     >>> between((0, 1, 2)), between((4,)), between((1, 5))
     ('0-2', '4', '1, 5')
     """
+    if not seeds:
+        return "none"
     whole = len(seeds) > 1 and tuple(seeds) == tuple(range(seeds[0], seeds[-1] + 1))
     return f"{seeds[0]}-{seeds[-1]}" if whole else ", ".join(map(str, seeds))
 
