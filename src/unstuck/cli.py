@@ -43,7 +43,12 @@ def main() -> None:
     help="Share of the time that looking closely may take.",
 )
 @click.option("--live", is_flag=True, help="Show the run in the terminal while it runs.")
-@click.option("--change", "changes", multiple=True, help="lr/OPTIMIZER=x0.1, weight/LOSS/TERM=2")
+@click.option(
+    "--change",
+    "changes",
+    multiple=True,
+    help="Alter the live run: lr/OPTIMIZER=x0.1, clip/OPTIMIZER=1, weight/LOSS/TERM=2 ...",
+)
 @probe_option
 @report_options
 @click.argument("script", nargs=-1, type=click.UNPROCESSED)

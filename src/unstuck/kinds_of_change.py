@@ -60,7 +60,8 @@ KINDS = (
         "schedule",
         "<optimizer>",
         "'constant', or 'cosine:STEPS', 'linear:STEPS'",
-        "the rate as at the first step, times 1, half a cosine or a line down to 0 over the steps",
+        "the rate each group was made with, times 1, half a cosine or a line down to 0 over the "
+        "steps, in place of the script's own schedule",
         words=r"constant|(cosine|linear):[1-9]\d{0,8}",
     ),
     Kind(
@@ -76,7 +77,7 @@ KINDS = (
         "weight_decay",
         "<optimizer>",
         "a number, or a multiple such as 'x0.1'",
-        "weight decay of every group of one optimizer",
+        "weight decay of the groups of one optimizer; a group spared by the script stays spared",
         multiple=True,
     ),
     Kind(
@@ -91,8 +92,8 @@ KINDS = (
         "accumulation",
         "<optimizer>",
         "a count of steps, or 'mean'",
-        "the gradients of k successive steps are averaged and one step is taken; 'mean' divides "
-        "by the number of backward passes that a script has summed up since it last cleared",
+        "the gradients of k successive steps are averaged and one step is taken; 'mean' averages "
+        "what a script sums up over several backward passes before a step",
         least=1,
         whole=True,
         words=r"mean",
