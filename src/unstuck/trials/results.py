@@ -113,7 +113,10 @@ def _not_applied(changes: Recipe, runs: list[Run]) -> str:
 
 def _places(kind: str, series: Iterable[str], facts: Iterable[str]) -> list[str]:
     """What the run has that a change of this kind could act on."""
-    if any(known.name == kind and known.where == "<optimizer>" for known in KINDS):
-        named = (name.split("/") for name in facts)
-        return [f"{kind}/{parts[1]}" for parts in named if parts[0] == "optimizer"]
-    return [name for name in series if name.startswith(f"{kind}/")]
+    where = next((known.where for known in KINDS if known.name == kind), "")
+    if where == "<loss>/<term>":
+        return [f"{kind}/{name.split('/', 1)[1]}" for name in series if name.startswith("term/")]
+    what = "optimizer" if where == "<optimizer>" else "parameters"
+    if not where.startswith(("<optimizer>", "<model>", "<discriminator>")):
+        return []
+    return [f"{kind}/{name.split('/')[1]}" for name in facts if name.startswith(f"{what}/")]
