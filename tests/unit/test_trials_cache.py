@@ -178,6 +178,16 @@ def test_a_baseline_that_was_run_before_costs_nothing(project, capsys):
     assert changed.outcomes[0].metrics["score"] == first.outcomes[0].metrics["score"] + 5.0
 
 
+def test_a_trial_whose_code_changed_while_it_ran_says_so(project, capsys):
+    text = (project / "training.py").read_text()
+    (project / "training.py").write_text(text.replace("import model", "import model, rewritten"))
+    (project / "rewritten.py").write_text("open('parts/inner.py', 'a').write('# more\\n')\n")
+    trial("one", {"more": {"gain": 2.0}}, seeds=1, progress=True)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "inner.py changed while the trial ran: its runs are not of one code"
+    )
+
+
 def test_an_arm_equal_to_another_is_never_the_others_run(project):
     trial("one", {"same": {}})
     assert runs_done(project) == ["1.0 0", "1.0 0", "1.0 1", "1.0 1"]

@@ -12,14 +12,13 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unstuck import atomic
 from unstuck.records import Outcome, Plan
-from unstuck.trials.code import files_of, own_files
+from unstuck.trials.code import changed_since, files_of, own_files, state_of
 from unstuck.trials.executor import Job
 from unstuck.trials.plan import arms, asked
 from unstuck.trials.subject import Subject, filled
@@ -48,7 +47,7 @@ class Cache:
         self.subject = subject
         self.folder = folder or default_folder()
         self._code = files_of(subject)
-        self._state = _state(self._code)
+        self._state = state_of(self._code)
         self._what = self._described()
         recipes = list(arms(plan).items())
         self._twins = {
@@ -75,7 +74,7 @@ class Cache:
 
     def keep(self, job: Job, outcome: Outcome) -> None:
         """Remember a run that ended well, unless its code has changed since the trial began."""
-        if not self.known or outcome.error or _state(self._code) != self._state:
+        if not self.known or outcome.error or changed_since(self._state):
             return
         file = self._file(job)
         before = _read(file, job)
@@ -136,18 +135,6 @@ def _content(file: Path) -> str:
     if stat.st_size > LARGEST_READ:
         return f"{stat.st_size} bytes of {stat.st_mtime_ns}"
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _state(files: Sequence[Path]) -> list[tuple[int, int] | None]:
-    """Size and time of each file: whether any of them has been written since."""
-    found: list[tuple[int, int] | None] = []
-    for file in files:
-        try:
-            stat = file.stat()
-            found.append((stat.st_size, stat.st_mtime_ns))
-        except OSError:
-            found.append(None)
-    return found
 
 
 def _read(file: Path, job: Job) -> Outcome | None:

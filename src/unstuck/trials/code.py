@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unstuck.trials.subject import Subject
@@ -54,6 +54,24 @@ def files_of(subject: Subject) -> tuple[Path, ...]:
 def uses_torch(files: Sequence[Path]) -> bool:
     """Whether any of these files imports torch, or something that does."""
     return any(TORCH.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
+
+
+def state_of(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """Size and time of each file; none of one that is gone."""
+    found = {}
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        found[file] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def changed_since(state: Mapping[Path, tuple[int, int]]) -> list[Path]:
+    """The files that have been written or removed since then."""
+    now = state_of(list(state))
+    return [file for file in state if now.get(file) != state[file]]
 
 
 def code_of(start: Path | str, roots: Sequence[Path]) -> tuple[Path, ...]:

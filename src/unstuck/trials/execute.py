@@ -12,6 +12,7 @@ from unstuck.records import Outcome, Plan
 from unstuck.trials import ledger
 from unstuck.trials.budget import Budget, Resources
 from unstuck.trials.cache import Cache
+from unstuck.trials.code import changed_since, files_of, state_of
 from unstuck.trials.executor import Executor, Job
 from unstuck.trials.interrupts import deferred_interrupts
 from unstuck.trials.progress import Progress
@@ -36,11 +37,14 @@ def execute(
     with every run stopped, on Ctrl-C and on being asked to end.
     """
     resources = resources or Resources()
-    with ledger.held(folder):
-        ledger.begin(folder, plan, subject)
-        agenda = Agenda(plan, folder, ledger.outcomes(folder, plan))
-        if agenda.left:
-            _carry_out(agenda, subject, folder, executor, progress, resources)
+    try:
+        with ledger.held(folder):
+            ledger.begin(folder, plan, subject)
+            agenda = Agenda(plan, folder, ledger.outcomes(folder, plan))
+            if agenda.left:
+                _carry_out(agenda, subject, folder, executor, progress, resources)
+    finally:
+        executor.stop()  # it may hold a cluster, whether anything was to be run or not
     return ledger.in_order(plan, agenda.outcomes)
 
 
@@ -53,6 +57,7 @@ def _carry_out(
     resources: Resources,
 ) -> None:
     cache = Cache(agenda.plan, subject) if resources.cache else None
+    code = state_of(files_of(subject))
     course = Course(agenda, executor, Budget(resources.seconds, resources.runs), cache)
     with progress, deferred_interrupts() as interrupted:
         progress.begin(agenda.outcomes, len(agenda.left), executor.places)
@@ -61,6 +66,10 @@ def _carry_out(
                 ledger.append(folder, run, kept)
                 agenda.add(run)
                 progress.finished(run, len(agenda.left), kept)
+        if changed := changed_since(code):
+            progress.say(
+                f"{changed[0].name} changed while the trial ran: its runs are not of one code"
+            )
         if agenda.left:
             why = course.why_unfinished(folder, bool(interrupted))
             progress.say(why)
