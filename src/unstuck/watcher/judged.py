@@ -19,7 +19,8 @@ from torch.nn.modules import module as hooks
 from unstuck.watcher.intervention import Intervention, Interventions
 from unstuck.watcher.model_calls import ModelCalls, part_named
 
-MOST_HELD = 16  # calls since the discriminator's last step, outputs of other models
+MOST_HELD = 16  # calls since the discriminator's last step
+MOST_OUTPUTS = 4  # of other models since then
 
 REAL, MADE = "real", "made"
 Shares = tuple[str, str]  # of the first and the second half of a batch: real or made
@@ -49,7 +50,7 @@ class Judged:
         self._hook: Any = None
         self._running: Call | None = None
         self._held: deque[Call] = deque(maxlen=MOST_HELD)
-        self._outputs: deque[Tensor] = deque(maxlen=MOST_HELD)
+        self._outputs: deque[Tensor] = deque(maxlen=MOST_OUTPUTS)
         self._shares: dict[tuple[str, int], list[Shares] | None] = {}  # None: the generator's
         self._upside_down = False  # real samples are to get low scores
         self.problem = ""  # why its calls cannot be followed
@@ -75,6 +76,7 @@ class Judged:
     def stepped(self) -> None:
         """The discriminator has been trained: its calls up to now are done with."""
         self._held.clear()
+        self._outputs.clear()
 
     @property
     def parameters(self) -> list[nn.Parameter]:
