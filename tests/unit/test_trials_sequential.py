@@ -118,11 +118,12 @@ def test_long_plans_are_looked_at_now_and_then_and_the_rarest_errors_at_no_look(
     assert len(looks) <= MOST_LOOKS and looks[-1].pairs == 300
     forty = course(40, 40, 0.05)
     assert all(look.limit > 3 for look in forty[:20])
-    assert stopping(40, 0.0)[0] == pytest.approx(0.05, abs=0.003)
+    assert 0.04 < stopping(40, 0.0)[0] <= 0.051  # giving up makes wrong calls rarer
 
 
-@pytest.mark.parametrize(("planned", "d"), [(5, 2.0), (12, 1.0), (12, 2.0)])
+@pytest.mark.parametrize(("planned", "d"), [(5, 2.0), (12, 2.0), (12, 3.0)])
 def test_the_forecast_of_pairs_is_what_simulated_courses_use(planned, d):
+    """With effects so clear that nothing is given up."""
     looks = course(planned, planned, 0.05)
     over = np.abs(paths(planned, 20_000, d)[:, -len(looks) :]) > [look.limit for look in looks]
     used = np.where(over.any(axis=1), over.argmax(axis=1) + FIRST, planned)

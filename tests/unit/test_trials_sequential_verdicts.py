@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from unstuck.records import Outcome, Plan, Treatment
 from unstuck.trials.judge import judge, settled
-from unstuck.trials.looks import FUTILE, chance_of_verdict
+from unstuck.trials.looks import chance_of_verdict
 from unstuck.trials.sample import Sample
-from unstuck.trials.sequential import course
+from unstuck.trials.sequential import FUTILE, course
 
 CALLED = ("helped", "harmed")
 SCORES = st.floats(-1e3, 1e3, allow_nan=False)

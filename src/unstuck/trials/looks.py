@@ -17,19 +17,22 @@ Maurer & Bretz 2013). What is not called then is settled
 - by its last pair.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from scipy import special
+import numpy as np
 
 from unstuck.records import Plan, VerdictWord
 from unstuck.trials.plan import BASELINE
 from unstuck.trials.sample import Arm, Sample, sample, succeeded
-from unstuck.trials.sequential import FIRST, Look, course
-
-FUTILE = 0.05  # chance of a verdict below which a treatment is given up; costs .005 of power
-FUTILE_FROM = 0.5  # share of the planned pairs before which nothing is given up
+from unstuck.trials.sequential import (
+    FIRST,
+    FUTILE,
+    FUTILE_FROM,
+    Look,
+    course,
+    verdict_chance,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +121,9 @@ def _closed(plan: Plan, standing: Standing, arm: Arm) -> Standing:
 
 
 def chance_of_verdict(plan: Plan, pairs: Sample, most: int) -> float:
-    """Predictive chance that the last look, at `most` pairs, calls the effect or no difference.
-
-    Averaged over the effects the pairs leave open (Spiegelhalter, Freedman & Blackburn 1986); the
-    spread is taken to stay. 1 where the differences have no spread.
-    """
+    """Chance that the last look, at `most` pairs, gives a verdict; 1 where there is no spread."""
     if not pairs.spread or most <= pairs.pairs:
         return 1.0
-    look = course(len(plan.seeds), len(plan.seeds), 1 - plan.confidence)[-1]
-    reach = look.limit * pairs.spread / math.sqrt(most)
-    moves = pairs.spread * math.sqrt(1 / pairs.pairs - 1 / most)
-
-    def above(mean: float) -> float:
-        return float(special.stdtr(pairs.pairs - 1, (pairs.effect - mean) / moves))
-
-    within = max(0.0, plan.margin - reach)
-    return min(1.0, above(reach) + 1 - above(-reach) + above(-within) - above(within))
+    last = course(len(plan.seeds), len(plan.seeds), 1 - plan.confidence)[-1]
+    mean = np.array(pairs.effect / pairs.spread)
+    return float(verdict_chance(mean, pairs.pairs, most, last.limit, plan.margin / pairs.spread))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import special
@@ -14,7 +15,7 @@ SAME = 2.0**-22  # relative spread that is rounding: two units in the last place
 Arm = dict[int, Outcome]  # the runs of one arm by seed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """The differences of one treatment's pairs, better = positive, and what they say."""
 
@@ -30,17 +31,17 @@ class Sample:
         """Whether there are pairs and none of them differs."""
         return bool(self.pairs) and not self.differences.any()
 
-    @property
+    @cached_property
     def effect(self) -> float:
         return float(self.differences.mean()) if self.differences.size else math.nan
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """Standard deviation of the differences; exactly 0 where they are all equal."""
         equal = self.differences.size < 2 or not np.ptp(self.differences)
         return 0.0 if equal else float(self.differences.std(ddof=1))
 
-    @property
+    @cached_property
     def p(self) -> float:
         """Two-sided p-value, before any correction."""
         pairs = self.differences.size

@@ -35,6 +35,8 @@ SPENDING = 4.0  # 3 stops sooner but costs .04 of the power at 12 pairs, 4 costs
 MOST_LOOKS = 40  # a longer plan is looked at after every so many pairs
 SHAPES = 2**16  # courses of level .05, 5 to 30 pairs, then err at .0494 to .0500 (LOG.md)
 SINGLY = 128  # shapes kept one by one, from the soonest stopped on; the rest in growing blocks
+FUTILE = 0.05  # chance of a verdict below which a treatment is given up (LOG.md: its cost)
+FUTILE_FROM = 0.5  # share of the planned pairs before which nothing is given up
 GROWTH = 1.04  # of a block to the next; moves no level by more than 1e-4 of it
 
 
@@ -63,15 +65,15 @@ class Look:
         """
         root = math.sqrt(self.pairs)
         sooner = int(np.searchsorted(self.ahead, t / root))
-        chance = special.stdtr(self.pairs - 1, root * (effect - self.ahead[:sooner]))
-        here = float(special.stdtr(self.pairs - 1, root * effect - t))
+        chance = _below(self.pairs - 1, root * (effect - self.ahead[:sooner]))
+        here = float(_below(self.pairs - 1, np.array(root * effect - t)))
         return float(self.weight[:sooner] @ chance) + float(self.weight[sooner:].sum()) * here
 
     def p(self, nominal: float) -> float:
         """Chance, without any effect, that a course lies at least as far out as one that reaches
         this look with this two-sided p-value of its t-test: `spent` where that is `level`.
         """
-        stopped = special.stdtr(self.pairs - 1, -math.sqrt(self.pairs) * self.ahead)
+        stopped = _below(self.pairs - 1, -math.sqrt(self.pairs) * self.ahead)
         return min(1.0, 2 * float(self.weight @ np.maximum(stopped, nominal / 2)))
 
     def effect(self, t: float, share: float) -> float:
@@ -91,6 +93,7 @@ class Look:
         return float(brentq(lambda e: self.share(t, e) - share, low, single, xtol=1e-9))
 
 
+@functools.lru_cache(maxsize=64)
 def course(planned: int, last: int, level: float) -> tuple[Look, ...]:
     """The looks of a plan of `planned` pairs that ends, with all its error spent, at `last` pairs.
 
@@ -109,7 +112,7 @@ def spending(pairs: tuple[int, ...], spent: tuple[float, ...]) -> tuple[Look, ..
     soonest = np.full(SHAPES, np.inf)  # the least mean at which a path has stopped so far
     for (n, mean, sd), error in zip(_paths(pairs, seed=0), spent, strict=True):
         ahead, weight = _condensed((soonest + mean) / sd)
-        stopped = special.stdtr(n - 1, -math.sqrt(n) * ahead)
+        stopped = _below(n - 1, -math.sqrt(n) * ahead)
         one_sided = _filled(stopped, weight, error / 2)
         found.append(look := Look(n, error, 2 * one_sided, ahead, weight))
         soonest = np.minimum(soonest, look.limit * sd / math.sqrt(n) - mean)
@@ -117,16 +120,42 @@ def spending(pairs: tuple[int, ...], spent: tuple[float, ...]) -> tuple[Look, ..
 
 
 def stopping(planned: int, effect: float, level: float = 0.05) -> tuple[float, float]:
-    """Chance that a course sees a true effect, in standard deviations, and its mean pairs used."""
+    """Chance that a course sees a true effect, in standard deviations, and its mean pairs used.
+
+    One treatment, without a margin; what has become futile is given up.
+    """
     looks = course(planned, planned, level)
     on = np.ones(SHAPES, dtype=bool)
-    used = 0.0
+    seen = used = 0.0
     for look, (n, mean, sd) in zip(looks, _paths(tuple(k.pairs for k in looks), 1), strict=True):
         over = on & (np.abs(mean + effect) * math.sqrt(n) > look.limit * sd)
+        seen += float(over.mean())
+        if FUTILE_FROM * planned <= n < planned:
+            chance = verdict_chance(mean / sd + effect / sd, n, planned, looks[-1].limit)
+            over |= on & (chance < FUTILE)
         used += n * float(over.mean())
         on &= ~over
-    left = float(on.mean())
-    return 1 - left, used + planned * left
+    return seen, used + planned * float(on.mean())
+
+
+def verdict_chance(
+    mean: Floats, pairs: int, most: int, limit: float, margin: float = 0.0
+) -> Floats:
+    """Predictive chance that a last look at `most` pairs calls the effect or no difference.
+
+    `mean` and `margin` in standard deviations of the pairs, whose spread is taken to stay;
+    averaged over the effects they leave open (Spiegelhalter, Freedman & Blackburn 1986).
+    """
+    reach = limit / math.sqrt(most)
+    moves = math.sqrt(1 / pairs - 1 / most)
+    within = max(0.0, margin - reach)
+    if within >= reach:
+        return np.ones_like(mean)
+
+    def above(end: float) -> Floats:
+        return _below(pairs - 1, (mean - end) / moves)
+
+    return above(reach) + 1 - above(-reach) + above(-within) - above(within)
 
 
 def _paths(pairs: tuple[int, ...], seed: int) -> Iterator[tuple[int, Floats, Floats]]:
@@ -142,6 +171,13 @@ def _paths(pairs: tuple[int, ...], seed: int) -> Iterator[tuple[int, Floats, Flo
             squares += random.chisquare(new - 1, SHAPES)
         mean = total / n
         yield n, mean, np.sqrt((squares - total * mean) / (n - 1))
+
+
+def _below(df: int, t: Floats) -> Floats:
+    """Student's distribution function, by the incomplete beta: `stdtr` is slow for few pairs."""
+    tail = special.betainc(df / 2, 0.5, df / (df + t * t)) / 2
+    below: Floats = np.where(t < 0, tail, 1 - tail)
+    return below
 
 
 def _condensed(ahead: Floats) -> tuple[Floats, Floats]:
