@@ -56,7 +56,7 @@ class TrialCommand(ScriptCommand):
     "--all-pairs", is_flag=True, default=None, help="Run every pair, however clear it is."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; an unfinished one resumes.")
-@click.option("--workers", type=int, help="Runs at a time (default: cores).")
+@click.option("--workers", type=int, help="Runs at a time (default: cores, on a GPU 1).")
 @click.option("--ray", metavar="ADDRESS", default="", help="Run on a Ray cluster: auto, HOST:PORT.")
 @click.option("--gpus", type=float, default=0.0, help="GPUs of a run there: 1, or a fraction.")
 @click.option("--seconds", type=float, help="Time this call may take.")

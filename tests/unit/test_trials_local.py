@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unstuck.trials import load_trial, orphans
+from unstuck.trials import load_trial, local, orphans
 from unstuck.trials.budget import Resources
 from unstuck.trials.conduct import run_plan
 from unstuck.trials.local import Local
@@ -44,13 +44,13 @@ def test_no_run_is_begun_that_would_not_fit_beside_those_that_run(tmp_path):
     made = []
 
     def within(available):
-        def executor(subject, metric):
-            local = Local(subject, metric, workers=3, free=lambda: available)
-            local.largest = LARGE  # as if one had been seen: the first ones are small yet
-            made.append(local)
-            return local
+        def executor_of(subject, metric):
+            executor = Local(subject, metric, workers=3, free=lambda: available)
+            executor.largest = LARGE  # as if one had been seen: the first ones are small yet
+            made.append(executor)
+            return executor
 
-        return executor
+        return executor_of
 
     plan = planned("score", {"a": 1}, {"b": {"a": 2}}, 2)
     subject = Subject(train=reference(hold), path=tuple(sys.path))
@@ -66,6 +66,24 @@ def test_no_run_is_begun_that_would_not_fit_beside_those_that_run(tmp_path):
         assert len(trial.outcomes) == 4
         assert most_at_once(trial.outcomes) <= at_once
     assert LARGE < made[0].largest < 3 * LARGE  # it was measured, and no multiple of it
+
+
+def test_runs_take_turns_on_a_gpu_unless_said_otherwise(tmp_path, monkeypatch):
+    (tmp_path / "network.py").write_text("def train(recipe, seed):\n    import torch\n")
+    (tmp_path / "table.py").write_text("def train(recipe, seed):\n    import csv\n")
+    network, table = (
+        Subject(train=f"{tmp_path / name}:train") for name in ("network.py", "table.py")
+    )
+    monkeypatch.setattr(local, "GPU", (str(tmp_path),))
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert (local.usual_workers(network), local.usual_workers(table)) == (1, 8)
+    assert Local(network, "loss").places == 1 and Local(network, "loss", 3).places == 3
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert local.usual_workers(network) == 8
+    monkeypatch.setattr(local, "GPU", (str(tmp_path / "none"),))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert local.usual_workers(network) == 8
 
 
 @linux

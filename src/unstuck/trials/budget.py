@@ -16,7 +16,8 @@ from unstuck.trials.plan import PlanError
 class Resources:
     """What the runs of a trial may use. Raises PlanError for what makes no sense.
 
-    workers: runs at a time on this machine (None: the cores, fewer where memory is short).
+    workers: runs at a time on this machine; None: the cores, or 1 where they may train on a GPU.
+        Fewer where memory is short.
     ray: address of a Ray cluster ("auto", "host:port"); gpus: share of a GPU for each run there.
     seconds, runs: what this call may spend at most; None: whatever it takes.
     cache: whether finished runs of the same code, recipe and seed are used again, and kept.

@@ -13,7 +13,7 @@ from unstuck.trials.budget import Resources
 from unstuck.trials.execute import execute
 from unstuck.trials.executor import Executor
 from unstuck.trials.judge import judge
-from unstuck.trials.local import Local, cores
+from unstuck.trials.local import Local, usual_workers
 from unstuck.trials.plan import PlanError, planned
 from unstuck.trials.progress import Progress
 from unstuck.trials.schedule import slug
@@ -148,7 +148,8 @@ def executor_for(resources: Resources, most: int) -> MakeExecutor:
                 resources.ray, subject, metric, gpus=resources.gpus
             )
             return executor
-        return Local(subject, metric, min(resources.workers or cores(), most))
+        workers = resources.workers or usual_workers(subject)
+        return Local(subject, metric, min(workers, most))
 
     return made
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from unstuck.records import Outcome
 from unstuck.trials.code import files_of, uses_torch
@@ -10,7 +11,7 @@ from unstuck.trials.executor import Job
 from unstuck.trials.memory import free_bytes, resident_bytes
 from unstuck.trials.process import Running, outcome, start, stop
 from unstuck.trials.subject import Subject
-from unstuck.trials.warm import shared
+from unstuck.trials.warm import GPU, shared
 
 LOOK = 0.5  # seconds between looks at the memory the runs take
 
@@ -31,7 +32,7 @@ class Local:
     ) -> None:
         self.subject = subject
         self.metric = metric
-        self.workers = workers or cores()
+        self.workers = workers or usual_workers(subject)
         self.largest = 0  # bytes
         self._free = free
         self._running: list[Running] = []
@@ -80,6 +81,15 @@ class Local:
             max(0, self.largest - self._sizes.get(run.process.pid, 0)) for run in self._running
         )
         return free - still_to_come >= self.largest
+
+
+def usual_workers(subject: Subject) -> int:
+    """Runs at a time unless said otherwise: as many as there are cores; one where it may train on
+    a GPU, which several would have to share.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
+    gpu = not hidden and any(Path(device).exists() for device in GPU)
+    return 1 if gpu and uses_torch(files_of(subject)) else cores()
 
 
 def cores() -> int:
