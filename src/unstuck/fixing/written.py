@@ -31,7 +31,8 @@ def completed(fixed: Fixed, examined: Examined) -> Fixed:
         return fixed
     treatment = fixed.confirmation.treatment
     run, file = examined.before.run, examined.script.file
-    found = patch.suggested(file, treatment, run) if file else None
+    given = [flag.field for flag in examined.script.flags if flag.given]
+    found = patch.suggested(file, treatment, run, given) if file else None
     return replace(
         fixed,
         settings=settings_diff(run, treatment),
