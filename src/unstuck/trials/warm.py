@@ -180,15 +180,19 @@ class Warm:
 
         `also` names modules that runs import besides torch, to be imported once.
         """
-        after = words_of_python(words, env, cwd) if self._lost < ATTEMPTS else None
-        zygote = self._zygote_for(env, also) if after is not None else None
-        if zygote is None or after is None:
-            return None
-        try:
-            return zygote.fork(after, env, cwd, stdout.fileno(), stderr.fileno())
-        except OSError:
-            self._lose()
-            return None
+        after = words_of_python(words, env, cwd)
+        while after is not None and self._lost < ATTEMPTS:
+            zygote = self._zygote_for(env, also)
+            if zygote is None:
+                return None
+            try:
+                forked = zygote.fork(after, env, cwd, stdout.fileno(), stderr.fileno())
+            except OSError:  # it has ended just now: another one takes its place
+                self._lose()
+            else:
+                self._lost = 0
+                return forked
+        return None
 
     def close(self) -> None:
         """End what forks, and every run of it that has not ended."""

@@ -6,8 +6,10 @@ command line after the interpreter, environment, folder. A child finds everythin
 started for it alone would: torch is hidden until the script imports it, and attached to then.
 """
 
+import atexit
 import contextlib
 import ctypes
+import gc
 import importlib.abc
 import importlib.machinery
 import json
@@ -30,6 +32,7 @@ STREAMS = 3  # file descriptors that come with one
 LOADED = ("torch", "torch._dynamo", "unstuck.watcher.session")  # dynamo: by the first optimizer
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Ended = dict[int, int]  # process -> pipe for its status
+_spared: list[str] = []  # names of the installed modules that were loaded here
 
 
 def serve(also: Sequence[str] = ()) -> Callable[[], None]:
@@ -39,11 +42,15 @@ def serve(also: Sequence[str] = ()) -> Callable[[], None]:
     """
     connection = socket.socket(fileno=0)
     before = dict(os.environ)
+    atexit.register(_spare_libraries)  # the first to be registered is the last to be called
     for name in LOADED:
         import_module(name)
     for name in also:
         with contextlib.suppress(Exception):
             import_module(name)
+    _spared.extend(n for n, m in sys.modules.items() if "-packages" in (_file(m) or ""))
+    gc.collect()
+    gc.freeze()  # or every child would copy the memory of the libraries, marking what is in use
     set_by_imports = {n: v for n, v in os.environ.items() if n not in before}
     woken, wakes = os.pipe()
     for end in (woken, wakes):
@@ -66,6 +73,10 @@ def serve(also: Sequence[str] = ()) -> Callable[[], None]:
             running[child] = streams[2]
             for stream in streams[:2]:
                 os.close(stream)
+
+
+def _file(module: types.ModuleType) -> str | None:
+    return getattr(module, "__file__", None)
 
 
 def _received(connection: socket.socket, running: Ended) -> tuple[dict[str, Any], list[int]]:
@@ -180,6 +191,16 @@ def _request_of_a_recording() -> str | None:
     else:
         os.environ.pop("PYTHONPATH", None)
     return os.environ.pop(RECORD, None)
+
+
+def _spare_libraries() -> None:
+    """Python takes all modules apart as it ends: a second for those that were loaded here, whose
+    memory the child would have to copy first. They are left to the end of the process.
+    """
+    for name in _spared:
+        module = sys.modules.pop(name, None)
+        if module is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(module))
 
 
 def _hide_torch(asked: str | None, set_by_imports: Mapping[str, str]) -> None:
