@@ -138,7 +138,7 @@ def verdicts(trial: Trial) -> list[dict[str, object]]:
             "changes": story.changes(v.treatment, trial.plan.baseline),
             "effect": story.effect(v, trial.plan.unit),
             "interval": story.interval(v),
-            "pairs": v.pairs,
+            "pairs": story.pairs(v, trial.plan),
             "p": number(v.p, 2),
             "word": v.word,
             "kind": CLASSES.get(v.word, "open"),

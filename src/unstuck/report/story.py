@@ -9,6 +9,7 @@ from unstuck.records import (
     Diagnosis,
     Evidence,
     Finding,
+    Plan,
     Recipe,
     Run,
     Scalar,
@@ -169,6 +170,12 @@ def lost(verdict: Verdict) -> str:
     if verdict.had_finding is None or verdict.lost_finding is None:
         return ""
     return f"lost in {verdict.lost_finding} of {verdict.had_finding}"
+
+
+def pairs(verdict: Verdict, plan: Plan) -> str:
+    """The pairs a verdict is based on: `5`, or `5 of 12` where the plan may stop before its end."""
+    planned = verdict.planned_pairs
+    return f"{verdict.pairs} of {planned}" if plan.stop_early and planned else str(verdict.pairs)
 
 
 def remark(verdict: Verdict) -> str:

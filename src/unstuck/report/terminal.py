@@ -99,7 +99,7 @@ def _terms(trial: Trial, pairs: set[int]) -> str:
     """What the effects are measured against and how sure the intervals are."""
     plan = trial.plan
     told = f"effects against the baseline, {100 * plan.confidence:g} % intervals"
-    if len(pairs) == 1:
+    if len(pairs) == 1 and not plan.stop_early:
         told += f", {counted(max(pairs), 'pair')} each"
     if plan.margin:
         told += f", margin {number(plan.margin)} {clean(plan.unit, 30)}".rstrip()
@@ -107,11 +107,12 @@ def _terms(trial: Trial, pairs: set[int]) -> str:
 
 
 def _verdicts(trial: Trial, pairs: set[int]) -> tuple[list[str], list[list[Text]], list[int]]:
-    """The number of pairs has a column only where it differs: 80 columns are few."""
+    """The number of pairs has a column only where it may differ: 80 columns are few."""
     found = clean(trial.plan.finding, 20) or "finding"
     head = ["treatment", "effect", "interval", "verdict", found]
     numbers = [1, 2]
-    if len(pairs) > 1:
+    counted_each = len(pairs) > 1 or trial.plan.stop_early
+    if counted_each:
         head.insert(3, "pairs")
         numbers.append(3)
     rows = []
@@ -123,8 +124,8 @@ def _verdicts(trial: Trial, pairs: set[int]) -> tuple[list[str], list[list[Text]
             Text(verdict.word, STYLES.get(verdict.word, "")),
             Text(story.lost(verdict)),
         ]
-        if len(pairs) > 1:
-            row.insert(3, Text(str(verdict.pairs)))
+        if counted_each:
+            row.insert(3, Text(story.pairs(verdict, trial.plan)))
         rows.append(row)
     return head, rows, numbers
 
