@@ -108,7 +108,8 @@ def _of_optimizers(run: Run) -> Iterator[Knob]:
         yield Knob(f"accumulation/{name}", 2, 8, whole=True)
         yield Knob(f"zero_grad/{name}", choices=("after-step",))
         yield Knob(f"finite/{name}", choices=("only",))
-        yield Knob(f"orphans/{name}", choices=("added",))
+        if any(run.facts_matching("orphaned/*").values()):
+            yield Knob(f"orphans/{name}", choices=("added",))
         decay = Knob(f"weight_decay/{name}", 1e-6, 0.1, log=True)
         if (present := run.series.get(f"weight_decay/{name}")) is not None and median(present) > 0:
             decay = replace(decay, low=0.01, high=100.0, multiple=True)
@@ -126,7 +127,8 @@ def _of_models(run: Run) -> Iterator[Knob]:
     for name in models:
         yield Knob(f"initialisation/{name}", choices=("kaiming", "xavier", "default"))
         yield Knob(f"input/{name}", choices=("standardised",))
-        yield Knob(f"mode/{name}", choices=("by-gradient",))
+        if run.matching("mode/*"):  # some layer does different things in the two modes
+            yield Knob(f"mode/{name}", choices=("by-gradient",))
         if len(models) > 1:  # a lone model that is frozen learns nothing
             yield Knob(f"freeze/{name}", choices=("on",))
             if is_discriminators_optimizer(name):
