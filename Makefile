@@ -9,8 +9,8 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-demo docs screenshot \
-  corpus clean
+.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-demo study-fix \
+  docs screenshot corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
 	@if [ -e demo/report.html ]; then rm -r demo; fi
@@ -45,6 +45,10 @@ study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 mi
 
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py
+
+study-fix: $(VENV)/.dev  ## remedies for the project's own faults, proven or not; write docs/study-fix.md
+	$(BIN)/python scripts/study_fix.py
+	$(BIN)/python scripts/study_fix.py --contrast
 
 chaos: $(VENV)/.dev  ## half an hour of accidents: training must not notice, records stay readable
 	$(BIN)/python scripts/chaos.py --minutes 30

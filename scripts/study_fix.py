@@ -12,6 +12,7 @@ done are a fair sample at any time. Writes docs/study-fix.md.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -133,6 +134,8 @@ def work(faults: list[Fault], out: Path, until: float) -> None:
                 told = _studied_or_why_not(fault, folder) | {"wall": 0.0}
                 told["wall"] = round(time.monotonic() - began, 1)
                 atomic.write_text(folder / RESULT, json.dumps(told, indent=1) + "\n")
+                for arms in folder.rglob("arms"):  # the recorded runs: gigabytes, all together
+                    shutil.rmtree(arms, ignore_errors=True)
                 print(f"{fault.name:44} {told['word']:14} {told['wall']:6.0f} s", flush=True)
         except ValueError:  # another worker has it
             continue
