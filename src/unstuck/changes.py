@@ -6,13 +6,13 @@ text (`"x0.1"`), or a word. `{"lr/optimizer": "x0.3", "clip/optimizer": 1.0}`.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unstuck.kinds_of_change import KINDS as KINDS
 from unstuck.kinds_of_change import MULTIPLE, number
 from unstuck.kinds_of_change import Kind as Kind
-from unstuck.records import Scalar
+from unstuck.records import Run, Scalar
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -54,6 +54,25 @@ def refusal_of(name: str) -> str:
     return f"refused/{name}"
 
 
+def unmet(changes: Iterable[str], runs: Sequence[Run]) -> str:
+    """What is wrong where a live change was not carried out in a recorded run; else nothing.
+
+    >>> unmet(["weight/loss/l1"], [Run.of(term__loss__l2=[1.0])])
+    'nothing to change: no weight/loss/l1 in the run (it has: weight/loss/l2)'
+    """
+    facts = {name: value for run in runs for name, value in run.facts.items()}
+    for change in changes:
+        if "exit/watcher" in facts:
+            return f"{change} was not carried out to the end ({facts['exit/watcher']})"
+        if refusal_of(change) in facts:
+            return f"{change} cannot be carried out: {facts[refusal_of(change)]}"
+        if fact_of(change) not in facts:
+            seen = {name for run in runs for name in run.series}
+            there = sorted(_places(change.split("/")[0], seen, facts))[:5]
+            return f"nothing to change: no {change} in the run (it has: {', '.join(there) or '-'})"
+    return ""
+
+
 def _parsed(name: str, value: Scalar) -> Change:
     kind_name, _, where = name.partition("/")
     kind = _BY_NAME.get(kind_name)
@@ -70,3 +89,14 @@ def _parsed(name: str, value: Scalar) -> Change:
         return Change(kind_name, where, word=text)
     multiple = isinstance(text, str)
     return Change(kind_name, where, number(str(text).removeprefix("x")), multiple)
+
+
+def _places(kind: str, series: Iterable[str], facts: Iterable[str]) -> list[str]:
+    """What the run has that a change of this kind could act on."""
+    where = next((known.where for known in KINDS if known.name == kind), "")
+    if where == "<loss>/<term>":
+        return [f"{kind}/{name.split('/', 1)[1]}" for name in series if name.startswith("term/")]
+    what = "optimizer" if where == "<optimizer>" else "parameters"
+    if not where.startswith(("<optimizer>", "<model>", "<discriminator>")):
+        return []
+    return [f"{kind}/{name.split('/')[1]}" for name in facts if name.startswith(f"{what}/")]

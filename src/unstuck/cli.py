@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from unstuck import catalog
+from unstuck.changes import unmet
 from unstuck.cli_case import case_group
 from unstuck.cli_export import export_command
 from unstuck.cli_fix import fix_command
@@ -74,9 +75,10 @@ def run_command(
     if (directory / "run.sqlite").exists():
         raise click.ClickException(f"{directory} already holds a run; give another --out")
     arguments = list(script[2:] if script[0] == "-m" else script[1:])
+    asked = _pairs(changes)
     env = launch.environment(
         directory,
-        _pairs(changes),
+        asked,
         name,
         recipe=launch.recipe_of(arguments),
         latents=latents,
@@ -94,6 +96,8 @@ def run_command(
     if status:
         click.echo(f"unstuck: {name} ended with exit status {status}; up to then:", err=True)
     show(diagnosis, html_file, json_file, to_stderr=True, command=f"unstuck run {name}")
+    if problem := unmet(asked, [diagnosis.run]):
+        click.echo(f"unstuck: {problem}", err=True)
     click.echo(f"unstuck: recorded in {directory}", err=True)
     sys.exit(status or status_of(diagnosis, fail_on))
 

@@ -1,5 +1,8 @@
 """Live changes of losses do to an unchanged script what the same change written into it does."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from changed_training import CLOSE, changed
@@ -282,3 +285,27 @@ def test_all_changes_of_one_function_together(tmp_path):
                "precision/loss": "float32"}  # fmt: skip
     done = equal(tmp_path, text, edits, changes, child=True)
     assert done.run.series["objective/loss"].value[0] == pytest.approx(done.plain[0], rel=1e-3)
+
+
+def test_unstuck_run_carries_them_out_and_says_what_met_nothing(tmp_path):
+    file = tmp_path / "train.py"
+    file.write_text(script(CROSS_ENTROPY) + "\nprint(losses[-1])\n")
+    written = file.with_name("written.py")
+    written.write_text(file.read_text().replace("y[i])", "y[i], label_smoothing=0.1)"))
+    words = [
+        "-m",
+        "unstuck",
+        "run",
+        "--out",
+        "run",
+        "--change",
+        "label_smoothing/cross_entropy=0.1",
+    ]
+    words += ["--change", "weight/loss/adv=2", "train.py"]
+    done, alone = (
+        subprocess.run([sys.executable, *w], cwd=tmp_path, capture_output=True, text=True)
+        for w in (words, ["written.py"])
+    )
+    assert done.returncode == alone.returncode == 0, done.stderr
+    assert done.stdout == alone.stdout
+    assert "unstuck: nothing to change: no weight/loss/adv in the run" in done.stderr

@@ -3,14 +3,13 @@
 import json
 import math
 import signal
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from unstuck.changes import KINDS, fact_of, refusal_of
+from unstuck.changes import unmet
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
-from unstuck.records import Outcome, Recipe, Run
+from unstuck.records import Outcome, Run
 from unstuck.source import UnreadableRunError
 from unstuck.trials.executor import Job
 from unstuck.trials.metric import lines_of, printed, recorded
@@ -31,7 +30,7 @@ def result_of(job: Job, status: int, seconds: float, subject: Subject, metric: s
     metrics |= recorded(_logged(job, subject), metric)
     if metric not in metrics:
         metrics |= recorded(watched, metric)
-    error = error or _not_applied(live(job.recipe), watched)
+    error = error or unmet(live(job.recipe), watched)
     if not error and metric not in metrics:
         error = f"no metric '{metric}' (found: {', '.join(sorted(metrics)) or 'none'})"
         if job.arm == BASELINE:
@@ -94,29 +93,3 @@ def _logged(job: Job, subject: Subject) -> list[Run]:
         return load_all(subject.log.replace("{out}", str(own_folder(job))))
     except UnreadableRunError:
         return []
-
-
-def _not_applied(changes: Recipe, runs: list[Run]) -> str:
-    """What is wrong where a live change met nothing of its name in the recorded run."""
-    facts = {name: value for run in runs for name, value in run.facts.items()}
-    for change in changes:
-        if "exit/watcher" in facts:
-            return f"{change} was not carried out to the end ({facts['exit/watcher']})"
-        if refusal_of(change) in facts:
-            return f"{change} cannot be carried out: {facts[refusal_of(change)]}"
-        if fact_of(change) not in facts:
-            seen = {name for run in runs for name in run.series}
-            there = sorted(_places(change.split("/")[0], seen, facts))[:5]
-            return f"nothing to change: no {change} in the run (it has: {', '.join(there) or '-'})"
-    return ""
-
-
-def _places(kind: str, series: Iterable[str], facts: Iterable[str]) -> list[str]:
-    """What the run has that a change of this kind could act on."""
-    where = next((known.where for known in KINDS if known.name == kind), "")
-    if where == "<loss>/<term>":
-        return [f"{kind}/{name.split('/', 1)[1]}" for name in series if name.startswith("term/")]
-    what = "optimizer" if where == "<optimizer>" else "parameters"
-    if not where.startswith(("<optimizer>", "<model>", "<discriminator>")):
-        return []
-    return [f"{kind}/{name.split('/')[1]}" for name in facts if name.startswith(f"{what}/")]
