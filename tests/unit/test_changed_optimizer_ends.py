@@ -176,3 +176,23 @@ def test_between_steps_a_script_sees_its_own_values(tmp_path):
             assert (group["lr"], group["weight_decay"]) == (0.05, 0.1)
     rates = unstuck.load(tmp_path / "run").series["lr/optimizer"].value
     assert rates == pytest.approx([0.005 * 1 / 4, 0.005 * 2 / 3 * 2 / 4, 0.005 * 1 / 3 * 3 / 4])
+
+
+def test_where_nothing_is_to_be_changed_no_intervention_is_loaded(tmp_path):
+    script = """
+import sys
+import torch
+from torch import nn
+
+net = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+net(torch.ones(3, 2)).sum().backward()
+optimizer.step()
+assert "unstuck.watcher.intervention" in sys.modules
+named = "unstuck.watcher.interventions"
+losses = [sum(name.startswith(named) for name in sys.modules)]
+"""
+    without, _ = watched_losses(tmp_path, script, {}, child=True)
+    changed, _ = watched_losses(tmp_path, script, {"lr/optimizer": 0.2}, child=True)
+    assert without == [0]
+    assert changed[0] > 0
