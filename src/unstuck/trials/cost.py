@@ -5,6 +5,8 @@ import math
 from unstuck.records import Plan
 from unstuck.trials.power import detectable, expected_pairs
 
+MOST_FORECAST = 50  # pairs for which the course of a trial is simulated: some tenths of a second
+LOOKS = 1.07  # an effect must be so much larger to be seen by looks as by one test (power.py)
 CLEAR = 2.0  # standard deviations: an effect that anybody would see in a picture of the pairs
 
 
@@ -16,11 +18,11 @@ def cost_of(plan: Plan) -> str:
     arms, seeds = len(plan.treatments) + 1, len(plan.seeds)
     told = f"{arms} arms x {seeds} seed{'s' * (seeds != 1)} = {arms * seeds} runs"
     alpha = (1 - plan.confidence) / len(plan.treatments)  # Holm's hardest
-    if plan.stop_early and seeds > 1:
+    if plan.stop_early and 1 < seeds <= MOST_FORECAST:
         pairs = math.ceil(expected_pairs(seeds, CLEAR, alpha))
         if pairs < seeds:
             told += f", about {arms * pairs} where effects are {CLEAR:g} sd"
-    least = detectable(seeds, alpha, plan.stop_early)
+    least = detectable(seeds, alpha) * (LOOKS if plan.stop_early else 1.0)
     if math.isfinite(least):
         told += f"; effects from {least:.2g} sd of a pair's difference are seen with 80 % power"
     return told

@@ -54,7 +54,8 @@ class Progress:
     def begin(self, done: Sequence[Outcome], left: int, places: int) -> None:
         """What the trial costs, or what is left of it."""
         self.outcomes, self.left, self.places = list(done), left, places
-        self.say(f"{self.plan.name}: {cost_of(self.plan)}")
+        if self.shown:
+            self.say(f"{self.plan.name}: {cost_of(self.plan)}")
         if done:
             self.say(f"{self.plan.name}: {len(done)} of {len(done) + left} runs are already done")
         self._refresh()
