@@ -4,7 +4,7 @@ Whatever the script has cleared since the last backward pass (`zero_grad` of the
 module, `p.grad = None`, `p.grad.zero_()`) is there again when the next pass begins or the step
 comes; a gradient that the script has altered in another way stays as it is. They are set to None
 after a step, be it made, left out, or passed over by a gradient scaler that met an overflow. In a
-game this keeps what the other player's loss has left in these parameters, too, until their own step.
+game this keeps what the other player's loss has left in these parameters, too, until their step.
 """
 
 from dataclasses import dataclass
