@@ -18,12 +18,11 @@ SCRIPT = """
     from torch import nn
     from torch.nn import functional as F
 
-    RATE = {rate}
     torch.manual_seed(0)
     x = torch.randn(512, 16)
     y = (x[:, :2] * x[:, 2:4]).sum(1).gt(0).long()
     net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 2))
-    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9)
+    optimizer = torch.optim.SGD(net.parameters(), lr={rate}, momentum=0.9)
     for epoch in range(6):
         net.train()
         for i in torch.randperm(384).split(16):
@@ -107,8 +106,8 @@ def test_a_rate_that_is_too_high_is_proven_on_fresh_seeds_though_the_driver_is_k
     assert page == (tmp_path / "out" / "report.html").read_text()
     assert "train <b>" not in page and "train &lt;b&gt;" in page and "<svg" in page
     assert not (tmp_path / "pwned").exists()
-    assert "RATE = 0.3" in (tmp_path / HOSTILE).read_text()  # --apply
-    assert "RATE = 1.0" in (tmp_path / f"{HOSTILE}.orig").read_text()
+    assert "lr=0.3," in (tmp_path / HOSTILE).read_text()  # --apply
+    assert "lr=1.0," in (tmp_path / f"{HOSTILE}.orig").read_text()
     again = fix(tmp_path, *words)
     assert again.returncode == 2 and "the script has changed since" in again.stderr
 

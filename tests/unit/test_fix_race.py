@@ -80,7 +80,8 @@ def test_the_script_s_own_seed_is_no_seed_of_the_race_and_none_is_used_twice():
     for count, avoided in product(range(1, 9), (None, 0, 1, 3, 1001)):
         seeds = [s for r in seeds_of_rounds(count, avoided) for s in r]
         assert len(set(seeds)) == len(seeds) and avoided not in seeds
-        assert not set(seeds) & set(confirm.seeds_of("effect", 500))
+        fresh = confirm.seeds_of("effect", 500, avoided)
+        assert len(set(fresh)) == 500 and avoided not in fresh and not set(seeds) & set(fresh)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 9, 12])

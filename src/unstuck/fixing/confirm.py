@@ -44,10 +44,11 @@ def _wild(untreated: Sequence[float], yardstick: Yardstick) -> bool:
     return far or min(worth) < yardstick.floor
 
 
-def seeds_of(judging: Judging, pairs: int) -> tuple[int, ...]:
-    """Fresh seeds: as many as planned, or as many as ranks need."""
+def seeds_of(judging: Judging, pairs: int, avoided: int | None = None) -> tuple[int, ...]:
+    """Fresh seeds: as many as planned, or as many as ranks need; `avoided` is the script's own."""
     count = pairs if judging == "effect" else max(ranks.FEWEST, min(pairs, ranks.PAIRS))
-    return tuple(range(FIRST_SEED, FIRST_SEED + count))
+    seeds = [s for s in range(FIRST_SEED, FIRST_SEED + count + 1) if s != avoided]
+    return tuple(seeds[:count])
 
 
 def confirmed(

@@ -144,7 +144,8 @@ class Stages:
     def confirmation(self, race: Race, treatment: Treatment, where: str = "") -> Confirmation:
         judging = confirm.judging_of(race, self.yardstick)
         assert self.planned.cost is not None  # there is one where there is a race
-        seeds = confirm.seeds_of(judging, self.planned.cost.pairs)
+        own = self.planned.examined.script.own_seed
+        seeds = confirm.seeds_of(judging, self.planned.cost.pairs, own)
         finding = treatment.answers[0] if treatment.answers else self.planned.finding
 
         def run(of: Treatment, on: Sequence[int], stop_early: bool) -> Trial:
