@@ -44,7 +44,8 @@ def test_a_terminal_also_shows_each_arm_while_it_runs():
     assert "3 of 4 runs, 1 of 2 seeds complete, about 2 s left" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["baseline", "1", "1", "10"] in rows  # one done, one running
-    assert ["baseline", "2", "1", "1", "10"] in rows  # then one of the two has failed
+    assert ["baseline", "2", "1", "10"] in rows  # then it has failed, and runs no longer
+    assert ["baseline", "2", "1", "1", "10"] not in rows
     assert ["[b]low", "1", "12.5"] in rows
 
 

@@ -71,6 +71,8 @@ class Progress:
         needed = self.left - 1
         self.outcomes.append(outcome)
         self.left = left
+        run = (outcome.arm, outcome.seed)
+        self.jobs = [job for job in self.jobs if (job.arm, job.seed) != run]
         if not kept:
             self.fresh.append(outcome.seconds)
         how = "kept from before" if kept else f"in {_time(outcome.seconds)}"
