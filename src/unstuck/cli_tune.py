@@ -4,14 +4,13 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unstuck.cli_options import ScriptCommand
-from unstuck.records import Diagnosis, Recipe, Run, Treatment
+from unstuck.records import Recipe, Run, Treatment
 
 if TYPE_CHECKING:
     from unstuck.fixing.script import Script
@@ -75,6 +74,7 @@ def tune_command(
     """
     from unstuck.diagnose import diagnose
     from unstuck.fixing.before import recorded
+    from unstuck.fixing.knobs_asked import knobs_asked
     from unstuck.fixing.script import Script
     from unstuck.trials.budget import Resources
     from unstuck.trials.tune import tune
@@ -91,7 +91,7 @@ def tune_command(
     if listing:
         _list(diagnosis.run, what)
         return
-    knobs = _knobs(diagnosis, what, asked["over"], asked["remedy"])
+    knobs = knobs_asked(diagnosis, what, asked["over"], asked["remedy"])
     turned = Treatment("all", "tune", {k.change: _some(k) for k in knobs}, "")
     _check_flags(what, turned)
     subject, baseline = what.command([turned])
@@ -106,66 +106,8 @@ def tune_command(
     sys.exit(0 if tuned.word == "helped" else 1)
 
 
-def _knobs(
-    diagnosis: Diagnosis, script: "Script", over: Sequence[str], remedy: str
-) -> "tuple[Knob, ...]":
-    """The knobs asked for, a remedy's, or those of all remedies of the diagnosis."""
-    from unstuck.fixing.candidates import candidates
-    from unstuck.trials.knobs import knobs_of
-    from unstuck.trials.written_knobs import read_knob
-
-    if over and remedy:
-        raise click.UsageError("give --over or --remedy, not both")
-    there = knobs_of(diagnosis.run)
-    if over:
-        knobs = tuple(read_knob(text, _fields(script)) for text in over)
-        for knob in knobs:
-            _check_place(knob, there)
-        return knobs
-    _check_remedy(remedy)
-    changed = {c for t in candidates(diagnosis, only=remedy) for c in t.changes}
-    found = tuple(k for k in there if k.change in changed and len(k.choices) != 1)
-    if not found:
-        who = f"the remedy {remedy}" if remedy else "the diagnosis"
-        raise click.UsageError(
-            f"{who} proposes no number for this run: say what to turn with --over, and see what "
-            f"there is with --list"
-        )
-    return found
-
-
-def _check_remedy(name: str) -> None:
-    """A usage error where there is no remedy of this name."""
-    from difflib import get_close_matches
-
-    from unstuck import catalog
-
-    names = [remedy.name for remedy in catalog.remedies()]
-    if name and name not in names:
-        near = get_close_matches(name, names, n=3)
-        told = f": did you mean {', '.join(near)}?" if near else ""
-        raise click.UsageError(f"there is no remedy called {name!r}{told}")
-
-
-def _check_place(knob: "Knob", there: "tuple[Knob, ...]") -> None:
-    """A usage error where the run has others of this kind, and neither this one nor its model."""
-    kind, slash, place = knob.change.partition("/")
-    others = [k.change.partition("/")[2] for k in there if k.change.startswith(f"{kind}/")]
-    if slash and others and not any(place == o or place.startswith(f"{o}.") for o in others):
-        known = ", ".join(f"{kind}/{other}" for other in others[:5])
-        raise click.UsageError(f"there is no {knob.change} in the run (it has: {known})")
-
-
 def _some(knob: "Knob") -> Any:
     return knob.choices[0] if knob.choices else knob.value(knob.low)
-
-
-def _fields(script: "Script") -> Recipe:
-    """The script's own flags that can be set anew; its seed belongs to the pairs."""
-    known = {f.field: f.value for f in script.flags if f.value is not None and f.sets is None}
-    return {
-        field: v for field, v in known.items() if script.seed is None or field != script.seed.field
-    }
 
 
 def _check_flags(script: "Script", turned: Treatment) -> None:
@@ -209,6 +151,7 @@ def _space(
 def _list(run: Run, script: "Script") -> None:
     from rich.console import Console
 
+    from unstuck.fixing.knobs_asked import own_fields
     from unstuck.report.terminal import print_line
     from unstuck.trials.knobs import knobs_of
 
@@ -217,7 +160,7 @@ def _list(run: Run, script: "Script") -> None:
         ends = (str(_some(knob)), str(knob.value(knob.high) if not knob.choices else ""))
         values = ",".join(map(str, knob.choices)) if knob.choices else ":".join(ends)
         print_line(console, f"--over {knob.change}={values}")
-    for field, value in _fields(script).items():
+    for field, value in own_fields(script).items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             continue
         print_line(console, f"--over {field}=LOW:HIGH (the script's own, now {value})")

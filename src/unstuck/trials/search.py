@@ -204,9 +204,10 @@ def searched(
             finally:
                 executor.stop()
             if interrupted:
-                why = f"stopped in the search; to resume, ask the same again with {folder.parent}"
-                told.say(why)
-                raise KeyboardInterrupt(why)
+                raise KeyboardInterrupt(
+                    f"stopped in the search; to resume, ask the same again with "
+                    f"out={str(folder.parent)!r}"
+                )
     return search.found()
 
 
