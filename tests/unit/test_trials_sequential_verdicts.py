@@ -276,3 +276,19 @@ def test_the_chance_of_a_verdict_is_that_of_simulated_continuations():
     verdict = (np.abs(mean) > reach) | (np.abs(mean) < 0.7 - reach)
     assert told == pytest.approx(verdict.mean(), abs=0.06)  # its spread is taken to stay
     assert told > FUTILE
+
+
+def test_a_long_plan_is_judged_only_at_its_looks():
+    """81 pairs are looked at after every third: between two looks nothing is called or bounded."""
+    plan, outcomes = plan_of(pairs=81), drawn(4, [0.6], pairs=81)
+    looks = {look.pairs for look in course(81, 81, 0.05)}
+    took = settled(plan, outcomes)["t0"]
+    assert took in looks and took < 81
+    for pairs in range(3, took):
+        (verdict,) = judge(plan, outcomes[: 2 * pairs])
+        assert verdict.word == "undecided"
+        assert math.isfinite(verdict.low) == (pairs in looks and course_limit(81, pairs) < math.inf)
+
+
+def course_limit(planned, pairs):
+    return next(look.limit for look in course(planned, planned, 0.05) if look.pairs == pairs)

@@ -48,6 +48,11 @@ class Standing:
     settled: bool = False
     why: str = ""  # it is settled without a verdict
 
+    @property
+    def due(self) -> Look | None:
+        """The look at the very pairs of the sample: long plans are not looked at after each."""
+        return self.look if self.look and self.look.pairs == self.sample.pairs else None
+
 
 def standings(plan: Plan, arms: Mapping[str, Arm]) -> dict[str, Standing]:
     """Every treatment after the looks that the runs done so far allow; depends on nothing else."""
@@ -76,8 +81,8 @@ def _call(plan: Plan, found: dict[str, Standing], still: list[str]) -> None:
         ready = []
         for name in still:
             if not found[name].settled:
-                found[name] = taken = _looked(plan, found[name], alpha / max(left, 1), left)
-                if taken.look is not None and taken.sample.p < taken.look.level:
+                found[name] = taken = _looked(plan, found[name], alpha / left, left)
+                if taken.due and taken.sample.p < taken.due.level:
                     ready.append(name)
         if not ready:
             return
@@ -98,12 +103,12 @@ def _looked(plan: Plan, standing: Standing, level: float, left: int) -> Standing
 
 def _closed(plan: Plan, standing: Standing, arm: Arm) -> Standing:
     """The standing of a treatment that this look did not call, settled where it can be."""
-    planned, pairs, look = len(plan.seeds), standing.sample, standing.look
+    planned, pairs, look = len(plan.seeds), standing.sample, standing.due
     last = standing.seeds == planned
     arm_so_far = [arm.get(seed) for seed in plan.seeds[: standing.seeds]]
     if not last and standing.seeds >= FIRST and not any(map(succeeded, arm_so_far)):
         return replace(standing, settled=True, why=f"failed in each of {standing.seeds} runs")
-    if look is None or (not last and look.pairs != pairs.pairs):
+    if look is None:
         return replace(standing, settled=last)
     low, high = pairs.interval(look.level)
     surely = last or not pairs.identical or 2.0 ** (1 - pairs.pairs) < look.level

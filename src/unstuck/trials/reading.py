@@ -50,7 +50,7 @@ def by_looks(plan: Plan, arms: Mapping[str, Arm]) -> list[Reading]:
 
 
 def _reading(plan: Plan, standing: Standing) -> Reading:
-    of, look, level = standing.sample, standing.look, standing.level
+    of, look, level = standing.sample, standing.due, standing.level
     effect, low, high, p = of.effect, -math.inf, math.inf, 1.0
     if look is not None:
         p = look.p(of.p)
@@ -76,7 +76,7 @@ def _reading(plan: Plan, standing: Standing) -> Reading:
 
 def _in_order(of: Sample, standing: Standing) -> tuple[float, float, float]:
     """Interval and, between its ends, median unbiased estimate of an effect that was called."""
-    look, level = standing.look, standing.level
+    look, level = standing.due, standing.level
     if look is None or not of.spread:
         return of.effect, of.effect, of.effect
     side = math.copysign(of.spread, of.effect)
