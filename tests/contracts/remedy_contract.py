@@ -72,6 +72,7 @@ def plausible_run() -> Run:
         "activation/net.input/std": np.full(20, 60.0),
         "attention/net.encoder/entropy": np.full(20, 0.5),
         "prediction/cross_entropy/probability": np.ones(20),
+        "target/cross_entropy/majority": np.full(20, 0.97),
         "broadcast/mse_loss": np.full(20, 64.0),
         "loss_scale/scaler": np.geomspace(65536, 1, 20),
         "orphaned/judge": np.ones(20),
@@ -94,11 +95,11 @@ def exists(run: Run, name: str) -> bool:
         return name in run.recipe
     if kind == "steps":
         return f"idle/{where}" in run.facts
-    if kind == "weight":
+    if kind in ("weight", "floor", "ramp"):
         return any(f"{what}/{where}" in run.series for what in ("term", "weight", "gradient_share"))
     if kind in ("r1", "r2", "freeze", "initialisation", "input", "mode"):
         return where.split(".")[0] in models(run)
-    if kind in ("label_smoothing", "scores"):
+    if kind in ("label_smoothing", "scores", "class_weight"):
         return any(n.startswith(("prediction/", "target/")) for n in run.series)
     if kind == "targets":
         return bool(run.matching("broadcast/*"))
