@@ -34,6 +34,7 @@ bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading, watching, probing: what
 	$(BIN)/python bench/read_tensorboard.py
 	$(BIN)/python bench/watch_overhead.py
 	$(BIN)/python bench/live_cost.py
+	$(BIN)/python bench/warm_start.py
 	$(BIN)/python bench/preflight.py
 	$(BIN)/python bench/memory_plan.py
 	$(BIN)/python bench/noise_scale.py

@@ -123,6 +123,10 @@ class Zygote:
             raise
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -166,6 +170,11 @@ class Warm:
     def __init__(self) -> None:
         self._zygote: Zygote | None = None
         self._lost = 0
+
+    @property
+    def process(self) -> int | None:
+        """The process that forks, where there is one."""
+        return self._zygote.pid if self._zygote is not None else None
 
     def start(
         self,
