@@ -131,6 +131,7 @@ def test_the_forecast_of_pairs_is_what_simulated_courses_use(planned, d):
     assert chance == pytest.approx(over.any(axis=1).mean(), abs=0.012)
     assert expected == pytest.approx(used.mean(), abs=0.08)
     assert expected_pairs(planned, d) == expected
+    assert expected_pairs(1, d) == 1
 
 
 @pytest.mark.parametrize("d", [0.5, 1.0, 1.7])

@@ -58,7 +58,7 @@ def expected_pairs(planned: int, d: float, alpha: float = 0.05) -> float:
     """Mean pairs that a plan that stops early uses where the true effect is `d`."""
     from unstuck.trials.sequential import stopping
 
-    return stopping(planned, d, alpha)[1]
+    return stopping(planned, d, alpha)[1] if planned > 1 else float(planned)
 
 
 def detectable(pairs: int, alpha: float = 0.05, stop_early: bool = False) -> float:
