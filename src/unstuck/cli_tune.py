@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=ScriptCommand, name="tune")
 @click.option("--over", multiple=True, metavar="NAME=LOW:HIGH", help="What to turn; repeatable.")
-@click.option("--remedy", default="", help="Turn what this remedy changes.")
+@click.option("--remedy", default="", metavar="NAME", help="Turn what this remedy changes.")
 @click.option("--metric", default="", help="The number to judge by (default: the run's own).")
 @click.option("--higher", "way", flag_value="higher", help="The metric is meant to rise.")
 @click.option("--lower", "way", flag_value="lower", help="The metric is meant to fall.")
-@click.option("--margin", type=click.FloatRange(0), default=0.0, help="Differences that matter.")
+@click.option(
+    "--margin", type=click.FloatRange(0), default=0.0, help="Differences this small do not matter."
+)
 @click.option(
     "--suggestions", type=click.IntRange(1, 10_000), default=20, show_default=True,
     help="Settings to try at most.",

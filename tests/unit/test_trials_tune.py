@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 
 import pytest
 
@@ -260,3 +261,10 @@ def test_the_model_looks_where_it_was_good():
         tried.append(Tried(changes, "done", -abs(math.log10(changes["lr"]) - 2), 1))
     late = [abs(math.log10(t.changes["lr"]) - 2) for t in tried[20:]]
     assert sum(distance < 1 for distance in late) > 10, "a quarter of the range; 5 by chance"
+
+
+def test_without_optuna_it_says_what_to_install(subject, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(PlanError, match=r"pip install 'unstuck\[tune\]'"):
+        quiet(space(), subject, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
