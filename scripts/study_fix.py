@@ -194,7 +194,10 @@ def main() -> None:
     if not options.page and options.workers:
         workers(options.workers, sys.argv[1:])
     elif not options.page:
-        work(faults, options.out, time.monotonic() + options.seconds)
+        try:
+            work(faults, options.out, time.monotonic() + options.seconds)
+        except KeyboardInterrupt:
+            sys.exit("stopped; the same command goes on")
         return
     everything = [*trainings(), *contrast()]
     write(ROOT / "docs" / "study-fix.md", results(everything, options.out), len(everything))
