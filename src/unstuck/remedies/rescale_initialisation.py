@@ -31,7 +31,7 @@ from unstuck.records import Finding, Run, Treatment
 from unstuck.remedy import remedy
 from unstuck.signals.inventory import parts
 
-OF_LAYERS = ("INI001", "GRD003", "SEQ001")  # here one layer was set apart from the others
+OF_LAYERS = ("INI001", "GRD003")  # here one layer was set apart from the others
 
 
 @remedy(
@@ -63,6 +63,8 @@ def _drawn(own: list[str], code: str) -> list[tuple[list[str], str]]:
     whole = list(dict.fromkeys(name.split(".")[0] for name in own))
     if not own:
         return []
+    if code == "SEQ001":  # recurrent cells are drawn as torch makes them or not at all
+        return [(one, "default") for one in ([own] if own == whole else [own, whole])]
     if code in OF_LAYERS and own != whole:
         return [(own, "default"), (own, "xavier"), (whole, "default")]
     if code == "ATT001":
