@@ -141,7 +141,7 @@ def _fix(
     conditions = Conditions(resources, asked.margin, asked.confidence)
     fixed = written.completed(fix.carry_out(planned, conditions), examined)
     if fixed.race and fixed.yardstick:
-        fixed_terminal.print_race(fixed.race, fixed.yardstick.metric, console)
+        fixed_terminal.print_race(fixed.race, fixed.yardstick, console)
     console.rule("5. What is proven")
     fixed_terminal.print_fixed(fixed, recipe, console)
     for line in written.all_of(fixed, examined, html_file, json_file):

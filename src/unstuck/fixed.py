@@ -54,7 +54,8 @@ class Standing:
     """How one candidate fared in the race.
 
     `differences`: seed -> metric against the untreated run of that seed, better = positive; NaN
-    where one of the two failed. `left_after` is the round it was dropped after, 0 for the winner.
+    where one of the two failed. Where only the finding is judged: 1 where it is gone.
+    `left_after` is the round it was dropped after, 0 for the winner.
     """
 
     treatment: Treatment

@@ -1,6 +1,7 @@
 """The race and the confirmation of a fix: who leaves, what is better, what is claimed."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -74,6 +75,19 @@ def test_a_run_that_ends_is_better_than_one_that_fails_only_below_where_it_began
     assert race.standings[1].failed == 2
     judging = confirm.judging_of(race, Yardstick("loss", False, "training loss", ""))
     assert judging == "ranks"
+
+
+def test_where_only_the_finding_is_judged_the_race_is_about_the_finding():
+    gone = {"keeps": ("OPT001",), "loses": (), "baseline": ("OPT001",)}
+
+    def run(number, still, seeds):
+        trial = running(lambda arm, seed: 1.0 if arm == "keeps" else 9.0)(number, still, seeds)
+        told = tuple(replace(o, codes=gone[o.arm]) for o in trial.outcomes)
+        return replace(trial, outcomes=told)
+
+    two = [treatment("keeps"), treatment("loses")]
+    race = raced(two, run, seeds_of_rounds(2), lambda plan: ranks.by_finding("OPT001"))
+    assert race.winner.treatment.name == "loses" and race.winner.differences == {1: 1.0, 2: 1.0}
 
 
 def test_the_script_s_own_seed_is_no_seed_of_the_race_and_none_is_used_twice():

@@ -87,7 +87,7 @@ def printed(it):
     out = io.StringIO()
     console = Console(file=out, width=200, highlight=False)
     fixed_terminal.print_fixed(it, {}, console)
-    fixed_terminal.print_race(it.race, "loss", console)
+    fixed_terminal.print_race(it.race, it.yardstick, console)
     return out.getvalue()
 
 
@@ -136,11 +136,13 @@ def test_every_word_has_its_headline_and_a_page():
 
 def test_a_finding_gone_is_never_called_proven():
     gone = replace(confirmation(), judging="finding", ranks=Ranks(9, 0, 0, 0.004, 0.4, 0.3, 0.5))
-    it = fixed(word="finding gone", confirmation=gone)
+    by = Yardstick("loss", False, "none", "two losses play against each other")
+    it = fixed(word="finding gone", confirmation=gone, yardstick=by)
     text = printed(it) + fixed_page.render(it)
     assert "Finding gone: slower removes OPT001" in text
     assert "without the finding in 9 of 9 pairs" in text
-    assert "Proven" not in text
+    assert "Proven" not in text and "median difference" not in text
+    assert "judged by the finding alone" in text and "1 where it is gone" in text
 
 
 def test_random_search_stands_beside_it():

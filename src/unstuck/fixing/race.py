@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from unstuck.fixed import Race, Standing
 from unstuck.fixing.conducted import whole
-from unstuck.fixing.ranks import Worth, by_metric, sign
+from unstuck.fixing.ranks import Worth, sign
 from unstuck.records import Outcome, Plan, Treatment, Trial
 from unstuck.trials.plan import BASELINE
 
@@ -92,7 +92,7 @@ def raced(
         raise ValueError("a race needs a round")
     if not done:
         left = {t.name: (1, late) for t in candidates}
-    return _told(candidates, results, left, done, plan, late)
+    return _told(candidates, results, left, done, plan, worth_by(plan), late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,9 @@ def _told(
     left: Mapping[str, tuple[int, str]],
     done: Rounds,
     plan: Plan,
+    worth: Worth,
     late: str,
 ) -> Race:
-    worth = by_metric(plan)
     standings = []
     for treatment in candidates:
         ran = {seed: o for (arm, seed), o in results.items() if arm == treatment.name}

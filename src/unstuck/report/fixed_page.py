@@ -23,7 +23,7 @@ def render(fixed: Fixed) -> str:
     style = "\n".join(asset("unstuck.report", name) for name in ("report.css", "fixed.css"))
     script = asset("unstuck.report", "report.js")
     confirmation = fixed.confirmation
-    metric = fixed.yardstick.metric if fixed.yardstick else ""
+    metric = fixed_story.raced_by(fixed.yardstick) if fixed.yardstick else ""
     return (
         environment("unstuck.report")
         .get_template("fixed.html.j2")

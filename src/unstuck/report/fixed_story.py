@@ -53,6 +53,8 @@ def claim(confirmation: Confirmation) -> str:
     done = ranks.better + ranks.worse + ranks.same
     told = f"{what} in {ranks.better} of {counted(done, 'pair')}, worse in {ranks.worse}"
     told += f" (fresh seeds, signed ranks p {number(ranks.p, 2)})"
+    if confirmation.judging == "finding":
+        return told
     return f"{told}{_median(ranks, plan.metric)}{gone}"
 
 
@@ -80,6 +82,13 @@ def judged_by(yardstick: Yardstick) -> str:
         )
     way = "higher" if yardstick.higher_is_better else "lower"
     return f"judged by {clean(yardstick.metric, 80)}, {way} is better ({clean(yardstick.why, 200)})"
+
+
+def raced_by(yardstick: Yardstick) -> str:
+    """What the differences of a race are differences of."""
+    if yardstick.kind == "none":
+        return "the finding, 1 where it is gone"
+    return clean(yardstick.metric, 60)
 
 
 def standing(it: Standing) -> str:

@@ -52,10 +52,11 @@ def print_plan(
     _print_suggested(suggested, out)
 
 
-def print_race(race: Race, metric: str, out: Console) -> None:
+def print_race(race: Race, yardstick: Yardstick, out: Console) -> None:
     """Every candidate's paired differences, and why it left."""
     seeds = [s for round_seeds in race.seeds for s in round_seeds]
-    print_line(out, f"{fixed_story.raced(race)}; differences of {clean(metric, 60)}, + is better")
+    what = fixed_story.raced_by(yardstick)
+    print_line(out, f"{fixed_story.raced(race)}; differences of {what}, + is better")
     rows = []
     for it in race.standings:
         cells = [_difference(it.differences[s]) if s in it.differences else "" for s in seeds]
