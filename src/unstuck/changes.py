@@ -14,6 +14,7 @@ from unstuck.kinds_of_change import MULTIPLE, number
 from unstuck.kinds_of_change import Kind as Kind
 from unstuck.records import Run, Scalar
 
+UNMET = "not carried out: "  # a run whose error begins so says nothing about the change
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
 
@@ -58,18 +59,18 @@ def unmet(changes: Iterable[str], runs: Sequence[Run]) -> str:
     """What is wrong where a live change was not carried out in a recorded run; else nothing.
 
     >>> unmet(["weight/loss/l1"], [Run.of(term__loss__l2=[1.0])])
-    'nothing to change: no weight/loss/l1 in the run (it has: weight/loss/l2)'
+    'not carried out: no weight/loss/l1 in the run (it has: weight/loss/l2)'
     """
     facts = {name: value for run in runs for name, value in run.facts.items()}
     for change in changes:
         if "exit/watcher" in facts:
-            return f"{change} was not carried out to the end ({facts['exit/watcher']})"
+            return f"{UNMET}{change} to the end ({facts['exit/watcher']})"
         if refusal_of(change) in facts:
-            return f"{change} cannot be carried out: {facts[refusal_of(change)]}"
+            return f"{UNMET}{change}: {facts[refusal_of(change)]}"
         if fact_of(change) not in facts:
             seen = {name for run in runs for name in run.series}
             there = sorted(_places(change.split("/")[0], seen, facts))[:5]
-            return f"nothing to change: no {change} in the run (it has: {', '.join(there) or '-'})"
+            return f"{UNMET}no {change} in the run (it has: {', '.join(there) or '-'})"
     return ""
 
 

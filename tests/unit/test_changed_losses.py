@@ -308,4 +308,4 @@ def test_unstuck_run_carries_them_out_and_says_what_met_nothing(tmp_path):
     )
     assert done.returncode == alone.returncode == 0, done.stderr
     assert done.stdout == alone.stdout
-    assert "unstuck: nothing to change: no weight/loss/adv in the run" in done.stderr
+    assert "unstuck: not carried out: no weight/loss/adv in the run" in done.stderr

@@ -179,3 +179,13 @@ def test_a_budget_gives_up_candidates_before_pairs_and_says_when_it_is_too_small
     assert fitted(whole, None, 40.0).runs <= 40
     with pytest.raises(ValueError, match="one candidate takes 16 runs, about 16 s"):
         fitted(whole, 15, None)
+
+
+def test_a_pair_in_which_nothing_was_changed_says_nothing_about_the_change():
+    def loss(arm, seed):
+        missed = arm == "a" and seed > 1003
+        return "not carried out: no lr/a in the run (it has: -)" if missed else 1.0 + (arm == "a")
+
+    found = confirmation(loss, "ranks", range(1001, 1010), floor=-2.0)
+    assert (found.ranks.better, found.ranks.worse, found.ranks.same) == (0, 3, 0)
+    assert found.word == "undecided"

@@ -67,7 +67,7 @@ def test_live_changes_of_an_unchanged_script_and_the_finding_they_remove(tmp_pat
         assert "NUM001" not in runs["lower", seed].codes
         assert 0 < runs["lower", seed].metrics["loss"] < 2
         error = runs["misspelt", seed].error
-        assert error.startswith("nothing to change: no weight/loss/dekay in the run (it has: ")
+        assert error.startswith("not carried out: no weight/loss/dekay in the run (it has: ")
         assert "weight/loss/decay, weight/loss/fit" in error
         assert "no clip/opt in the run (it has: clip/optimizer)" in runs["nobody", seed].error
     lower, misspelt, _ = result.verdicts

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from unstuck.changes import UNMET
 from unstuck.fixed import Ranks
 from unstuck.records import Outcome, Plan, VerdictWord
 
@@ -59,7 +60,8 @@ def counted(
     worth: Worth,
     floor: float = -math.inf,
 ) -> Ranks:
-    """`pairs` are (treated, untreated) by seed."""
+    """`pairs` are (treated, untreated) by seed; none in which the change was not carried out."""
+    pairs = {s: pair for s, pair in pairs.items() if not pair[0].error.startswith(UNMET)}
     both = [(worth(treated), worth(untreated)) for treated, untreated in pairs.values()]
     found = [sign(treated, untreated, floor) for treated, untreated in both]
     better, worse = found.count(1), found.count(-1)
