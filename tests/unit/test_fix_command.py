@@ -125,7 +125,8 @@ def test_nothing_is_proven_where_no_candidate_trains(tmp_path):
     written(tmp_path, "mine.py", 3e4)  # a thousandth of it is far too high as well
     listed = fix(tmp_path, "--list", "--out", "out", "mine.py")
     assert listed.returncode == 0 and "At most" in listed.stdout, listed.stderr
-    assert "learning rate of optimizer" in listed.stdout and not (tmp_path / "out" / "race").exists()
+    assert "learning rate of optimizer" in listed.stdout
+    assert not (tmp_path / "out" / "race").exists()
     done = fix(tmp_path, *FEW, "--out", "out", "mine.py")  # the first run is used again
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Nothing proven: no candidate was better than the untreated script" in done.stdout
