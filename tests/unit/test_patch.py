@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from unstuck.patch import apply, suggested
+from unstuck.patching.patch import apply, suggested
 from unstuck.records import Run, Treatment
 
 LOOP = """import torch

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 from changed_training import CLOSE, changed, watched_losses
 
-from unstuck.patch import suggested
+from unstuck.patching.patch import suggested
 from unstuck.records import Treatment
 
 START = """

@@ -136,8 +136,8 @@ def test_the_gap_is_the_distance_of_the_models_themselves(tmp_path):
     from torch import nn
 
     from unstuck.watcher.collector import Watched
-    from unstuck.watcher.intervention import Interventions
     from unstuck.watcher.collectors.replicas import Replicas
+    from unstuck.watcher.intervention import Interventions
     from unstuck.watcher.recorder import Recorder
 
     def projected(model, folder):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unstuck import atomic, patch
+from unstuck import atomic
 from unstuck.fixed import Fixed
 from unstuck.fixing.fix import Examined
 from unstuck.fixing.script import Script, changed_words
+from unstuck.patching import patch
 from unstuck.records import Scalar, Treatment
 from unstuck.report import fixed_json, fixed_page, fixed_story
 from unstuck.report.text import clean

@@ -5,14 +5,13 @@ what it wants to hear of, and only that is called. On a sampled step forward pas
 the step's number is known: `hold` keeps what they say until then.
 """
 
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from unstuck.watcher.folder import classes_in
 from unstuck.watcher.intervention import Interventions
 from unstuck.watcher.recorder import Recorder
 
@@ -249,14 +248,4 @@ def collector_classes() -> list[type[Collector]]:
     """Every collector of the folder, in the order of its files."""
     from unstuck.watcher import collectors
 
-    found: list[type[Collector]] = []
-    for module in pkgutil.iter_modules(collectors.__path__):
-        held = vars(import_module(f"{collectors.__name__}.{module.name}"))
-        found += [
-            kind
-            for kind in held.values()
-            if isinstance(kind, type)
-            and issubclass(kind, Collector)
-            and kind.__module__.endswith(f".{module.name}")
-        ]
-    return found
+    return classes_in(collectors, Collector)

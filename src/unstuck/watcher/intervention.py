@@ -5,9 +5,7 @@ says which change (unstuck.changes) it carries out. It alters the training exact
 change written into the script would, and says `applied()` once it has acted.
 """
 
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from torch.optim import Optimizer
 
 from unstuck.changes import Change, fact_of, refusal_of
 from unstuck.watcher.altered_calls import AlteredCalls
+from unstuck.watcher.folder import classes_in
 from unstuck.watcher.functions import Functions
 from unstuck.watcher.terms import Terms, derivatives
 
@@ -235,15 +234,4 @@ def intervention_classes() -> list[type[Intervention]]:
     """Every intervention of the folder."""
     from unstuck.watcher import interventions
 
-    found: list[type[Intervention]] = []
-    for module in pkgutil.iter_modules(interventions.__path__):
-        held = vars(import_module(f"{interventions.__name__}.{module.name}"))
-        found += [
-            kind
-            for kind in held.values()
-            if isinstance(kind, type)
-            and issubclass(kind, Intervention)
-            and kind.__module__.endswith(f".{module.name}")
-            and kind.kind
-        ]
-    return found
+    return [kind for kind in classes_in(interventions, Intervention) if kind.kind]

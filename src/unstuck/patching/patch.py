@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from unstuck import patch_loss, patch_optimizer
 from unstuck.changes import Change, parsed
-from unstuck.patch_source import Edit, NotPatchable, Source, number
+from unstuck.patching import loss, optimizer
+from unstuck.patching.source import Edit, NotPatchable, Source, number
 from unstuck.records import Run, Scalar, Treatment
 
 Editor = Callable[[Source, Change, Run], Iterator[Edit]]
 _EDITORS: Mapping[str, Editor] = {
-    "lr": patch_optimizer.rate,
-    "weight_decay": patch_optimizer.decay,
-    "clip": patch_optimizer.clip,
-    "finite": patch_optimizer.finite,
-    "zero_grad": patch_optimizer.zero_grad,
-    "accumulation": patch_optimizer.mean,
-    "warmup": patch_optimizer.warmup,
-    "schedule": patch_optimizer.schedule,
-    "weight": patch_loss.term_weight,
-    "label_smoothing": patch_loss.label_smoothing,
-    "scores": patch_loss.raw_scores,
-    "targets": patch_loss.shaped_targets,
-    "freeze": patch_loss.frozen,
+    "lr": optimizer.rate,
+    "weight_decay": optimizer.decay,
+    "clip": optimizer.clip,
+    "finite": optimizer.finite,
+    "zero_grad": optimizer.zero_grad,
+    "accumulation": optimizer.mean,
+    "warmup": optimizer.warmup,
+    "schedule": optimizer.schedule,
+    "weight": loss.term_weight,
+    "label_smoothing": loss.label_smoothing,
+    "scores": loss.raw_scores,
+    "targets": loss.shaped_targets,
+    "freeze": loss.frozen,
 }
 
 

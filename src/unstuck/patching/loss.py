@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.changes import Change
-from unstuck.patch_source import Edit, NotPatchable, Source, last_name, number, written
+from unstuck.patching.source import Edit, NotPatchable, Source, last_name, number, written
 from unstuck.records import Run
 
 CROSS_ENTROPY = ("CrossEntropyLoss", "cross_entropy")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unstuck.changes import Change
-from unstuck.patch_source import Edit, NotPatchable, Source, last_name, number, written
+from unstuck.patching.source import Edit, NotPatchable, Source, last_name, number, written
 from unstuck.records import Run
 from unstuck.signals.inventory import optimizers
 

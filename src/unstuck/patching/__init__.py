@@ -1,0 +1,1 @@
+"""A treatment as a change of the user's script: read `patch.py` first."""
