@@ -115,9 +115,10 @@ def test_the_view_stands_below_what_the_script_prints(script, tmp_path, in_termi
     run = in_terminal("run", "--live", script, "long", cwd=tmp_path)
     run.until(lambda r: "line 40" in r.screen.text and "steps/s" in r.screen.text)
     run.until(lambda r: "learning rate" in r.screen.text)
+    title = ROWS - 12
+    run.until(lambda r: r.screen.text.splitlines()[title - 2] == "line 40")  # and its end of line
     lines = run.screen.text.splitlines()
-    title = next(i for i, line in enumerate(lines) if line.startswith("── train"))
-    assert title == ROWS - 12 and lines[title - 2] == "line 40"
+    assert lines[title].startswith("── train")
     above = [line for line in lines[:title] if line]
     assert above == [f"line {n}" for n in range(41 - len(above), 41)] and len(above) == title - 1
     view = "\n".join(lines[title:])
