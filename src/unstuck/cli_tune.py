@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     "--budget", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
     help="Seconds to spend at most, after the first run; half of them on the search.",
 )  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), help="Runs at a time (default: cores).")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Runs at a time (default: cores; on a GPU 1)."
+)
 @click.option("--ray", default="", metavar="ADDRESS", help="Run on a Ray cluster: auto, host:port.")
 @click.option("--gpus", type=click.FloatRange(0), default=0.0, help="Share of a GPU a run takes.")
 @click.option("--no-cache", is_flag=True, help="Run everything, even what was run before.")

@@ -26,7 +26,7 @@ from unstuck.fixing.race import raced, seeds_of_rounds
 from unstuck.fixing.ranks import Worth
 from unstuck.fixing.script import Script
 from unstuck.records import Diagnosis, Plan, Run, Treatment, Trial
-from unstuck.trials.local import cores
+from unstuck.trials.local import usual_workers
 
 STARTING = 3.0  # seconds that a Python with torch takes to begin
 
@@ -83,7 +83,8 @@ def plan(examined: Examined, workers: int | None = None) -> Planned:
         return Planned(examined, (), (*suggested, *_left(unable)), None, None)
     judged_by = yardstick.chosen(diagnosis.run, able, asked.metric, asked.higher)
     tried, left = _judged(able, judged_by)
-    cost = Cost(len(tried), asked.pairs, examined.before.seconds, workers or cores())
+    at_once = workers or usual_workers(examined.script.command(tried)[0])
+    cost = Cost(len(tried), asked.pairs, examined.before.seconds, at_once)
     cost = fitted(cost, asked.runs, asked.budget)
     left += [(t, "the budget is too small for it") for t in tried[cost.candidates :]]
     tried = tried[: cost.candidates]

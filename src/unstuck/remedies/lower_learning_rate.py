@@ -24,7 +24,7 @@ inputs are a hundred times too large, normalising them is the cure.
 >>> run = Run.of(lr__adam=[0.3, 0.3])
 >>> [t.changes for t in lower_learning_rate(run, Finding("OPT001", "adam", "", ()))]
 [{'lr/adam': 'x0.3'}, {'lr/adam': 'x0.1'}]
->>> run = Run.of(lr__adam=[0.3, 0.3], update_ratio__adam=[0.1, 0.4, 0.2])
+>>> run = Run.of(lr__adam=[0.3, 0.3], update_ratio__adam=[3.0, 0.4, 0.2])
 >>> [t.changes for t in lower_learning_rate(run, Finding("OPT001", "adam", "", ()))]
 [{'lr/adam': 'x0.01'}, {'lr/adam': 'x0.1'}]
 """
@@ -42,7 +42,7 @@ from unstuck.signals.usable_rates import best_rate
 FACTORS = ("x0.3", "x0.1")  # half a decade and a decade: the grid in which rates are searched
 TOO_FAR = ("OPT001", "NUM001", "ACT001")  # steps that move the weights too far are their cause
 AIM = 4.5e-3  # update ratio: median of healthy runs
-FIRST = 5  # readings of it, before weights that grew make it small
+FIRST = 5  # readings whose median counts: later, weights that grew make it small
 LEAST = 1e-3
 
 
@@ -81,7 +81,7 @@ def _factors(run: Run, optimizers: Sequence[str]) -> tuple[str, ...]:
     """Multiples to try: by how far the first steps moved the weights, where that was far."""
     series = [run.series.get(f"update_ratio/{name}") for name in optimizers]
     first = [s.value[:FIRST] for s in series if s is not None and len(s)]
-    far = [float(v[np.isfinite(v)].max()) for v in first if np.isfinite(v).any()]
+    far = [float(np.median(v[np.isfinite(v)])) for v in first if np.isfinite(v).any()]
     if not far or max(far) < 10 * AIM:
         return FACTORS
     decades = math.floor(2 * math.log10(AIM / max(far))) / 2
