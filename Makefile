@@ -39,6 +39,7 @@ bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading, watching, probing: what
 	$(BIN)/python bench/memory_plan.py
 	$(BIN)/python bench/noise_scale.py
 	$(BIN)/python bench/long_run.py
+	$(BIN)/python bench/ray_scaling.py
 	$(BIN)/python scripts/simulate_trials.py
 
 study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 minutes)
@@ -72,10 +73,12 @@ docs: $(VENV)/.docs  ## the site, into site/
 	$(BIN)/python scripts/build_docs.py
 	$(BIN)/mkdocs build --strict --quiet
 
-screenshot: $(VENV)/.dev  ## the README's pictures, from demo/report.html and a preflight
+screenshot: $(VENV)/.dev  ## the README's pictures, from demo/report.html, a preflight and a fix
 	$(BIN)/python scripts/screenshot_report.py demo/report.html docs/report.png --height 1700 --scale 1
 	-$(BIN)/unstuck preflight bench/preflight.py:text_without_mask --html demo/preflight.html
 	$(BIN)/python scripts/screenshot_report.py demo/preflight.html docs/preflight.png --height 1130 --width 1100 --scale 1
+	$(BIN)/unstuck fix scripts/digits_too_fast.py --html demo/fix.html
+	$(BIN)/python scripts/screenshot_report.py demo/fix.html docs/fix.png --height 1500 --scale 1
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)

@@ -15,6 +15,7 @@ WIDTH = 864
 ROW = 40
 LEFT, RIGHT = 200, 724
 MOST_SEEDS = 60  # drawn; the table has them all
+LEAST_ROW = 40.0  # height of an arm of few seeds
 CLASSES = {"helped": "helped", "harmed": "harmed", "no difference": "same", "undecided": "open"}
 
 
@@ -73,7 +74,8 @@ def _verdict(verdict: Verdict, unit: str, xs: Scale, y: float) -> list[Markup]:
 
 def pairs_by_seed(trial: Trial) -> Markup | None:
     """Every pair: the baseline's metric as a ring, the treatment's as a dot, a line a seed."""
-    metric, seeds = trial.plan.metric, trial.plan.seeds[:MOST_SEEDS]
+    ran = {outcome.seed for outcome in trial.outcomes}
+    metric, seeds = trial.plan.metric, [s for s in trial.plan.seeds if s in ran][:MOST_SEEDS]
     arms = [t.name for t in trial.plan.treatments]
     value = {(o.arm, o.seed): o.metrics.get(metric, math.nan) for o in trial.outcomes}
     baseline = next((arm for arm in arms_of(trial) if arm not in arms), "")
@@ -81,7 +83,7 @@ def pairs_by_seed(trial: Trial) -> Markup | None:
     if not finite.size or not arms:
         return None
     step = min(8.0, max(3.0, 120 / len(seeds)))
-    row = step * (len(seeds) - 1) + 24
+    row = max(step * (len(seeds) - 1) + 24, LEAST_ROW)
     frame = svg.Frame(LEFT, 10, RIGHT, 10 + row * len(arms))
     xs = fitted(finite, frame.left, frame.right, log=False)
     unit, name = clean(trial.plan.unit, 30), clean(metric, 40)
@@ -92,7 +94,7 @@ def pairs_by_seed(trial: Trial) -> Markup | None:
         parts.append(svg.text(LEFT - 14, top + row / 2 + 4, clean(arm, 26), "name", "end"))
         for j, seed in enumerate(seeds):
             before, after = (value.get((a, seed), math.nan) for a in (baseline, arm))
-            parts += _pair(before, after, xs, top + 12 + step * j)
+            parts += _pair(before, after, xs, top + (row - step * (len(seeds) - 1)) / 2 + step * j)
     about = f"{len(finite)} runs, from {number(finite.min())} to {number(finite.max())} {unit}"
     return svg.drawing(WIDTH, frame.bottom + 42, "Every pair of runs", about, *parts)
 

@@ -7,6 +7,7 @@ from unstuck.trials.power import detectable, expected_pairs
 
 MOST_FORECAST = 50  # pairs for which the course of a trial is simulated: some tenths of a second
 LOOKS = 1.07  # an effect must be so much larger to be seen by looks as by one test (power.py)
+MOST_TOLD = 20.0  # standard deviations: plans that see no less say nothing of it
 CLEAR = 2.0  # standard deviations: an effect that anybody would see in a picture of the pairs
 
 
@@ -23,6 +24,6 @@ def cost_of(plan: Plan) -> str:
         if pairs < seeds:
             told += f", about {arms * pairs} where effects are {CLEAR:g} sd"
     least = detectable(seeds, alpha) * (LOOKS if plan.stop_early else 1.0)
-    if math.isfinite(least):
+    if least <= MOST_TOLD:
         told += f"; effects from {least:.2g} sd of a pair's difference are seen with 80 % power"
     return told
