@@ -68,7 +68,9 @@ def fix_command(
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Run SCRIPT.py ARGS... (or -m MODULE ARGS...), diagnose it, try the remedies, prove one.
+    """Prove a remedy for an unchanged script: SCRIPT.py ARGS... or -m MODULE ARGS...
+
+    The script is run, diagnosed, and treated by what answers the causes found.
 
     Candidates race in short paired trials; the winner is confirmed on fresh seeds, and only that
     is claimed. Exit status 0: a remedy is proven, or nothing needs one; 1: nothing is proven;

@@ -69,7 +69,8 @@ def tune_command(
     json_file: Path | None,
     **asked: Any,
 ) -> None:
-    """Search numbers for SCRIPT.py ARGS... (or -m MODULE ARGS...), and prove the best of them.
+    """Search numbers for an unchanged script, and prove the best: SCRIPT.py ARGS... or -m MODULE
+    ARGS...
 
     What is turned: --over lr/optimizer=x0.01:x10 (a live change), --over lr=1e-4:0.1 (the script's
     own flag), --over schedule/optimizer=constant,cosine:500; else what the remedies of the

@@ -223,6 +223,6 @@ def script_of(words: Sequence[str]) -> str:
     """What a command line trains, in one word: the name of its script, module or program."""
     words = _with_program(words)
     rest = [word for word in words[1:] if not word.startswith("-")]
-    if Path(words[0]).name.startswith("python") and rest:
+    if Path(words[0]).name.startswith("python") and rest and "-c" not in words[1:3]:
         return Path(rest[0]).stem if rest[0].endswith(".py") else rest[0].rpartition(".")[2]
     return Path(words[0]).stem
