@@ -189,3 +189,15 @@ def test_a_pair_in_which_nothing_was_changed_says_nothing_about_the_change():
     found = confirmation(loss, "ranks", range(1001, 1010), floor=-2.0)
     assert (found.ranks.better, found.ranks.worse, found.ranks.same) == (0, 3, 0)
     assert found.word == "undecided"
+
+
+def test_networks_that_overfit_are_told_apart_though_both_end_above_where_they_began():
+    worse_than_at_first = {"baseline": 4.7, "a": 2.6}
+    found = confirmation(
+        lambda arm, seed: worse_than_at_first[arm] + seed / 1e5, "ranks", range(9), floor=-2.3
+    )
+    assert found.word == "helped" and found.ranks.better == 9
+    both_diverged = confirmation(
+        lambda arm, seed: 1e8 if arm == "a" else 1e9, "ranks", range(9), floor=-2.3
+    )
+    assert both_diverged.word == "undecided" and both_diverged.ranks.same == 9

@@ -1,12 +1,14 @@
 """Pairs judged by rank, where a mean would say nothing.
 
 A run that fails, or ends without a finite number, counts as one that never got away from where it
-began: another is better only if it did. Numbers that lie far apart from seed to seed have
-no useful mean. Where the treatment changes nothing, the two runs of a pair could change places, so
-every difference is as likely with either sign: the exact two-sided signed-rank test (Wilcoxon,
-Individual Comparisons by Ranking Methods, 1945), ranks of equal differences shared. Differences
-that are only better or worse, such as a finding gone, make it the sign test. The interval of the
-median is that of the order statistics (Conover, Practical Nonparametric Statistics, 1999, 3.2).
+began: another is better only if it did. Where both ended, only what lies far below is all alike: a
+loss at a billion is no better than one at two, but an overfitted network may well end above its
+start. Numbers that lie far apart from seed to seed have no useful mean. Where the treatment changes
+nothing, the two runs of a pair could change places, so every difference is as likely with either
+sign: the exact two-sided signed-rank test (Wilcoxon, Individual Comparisons by Ranking Methods,
+1945), ranks of equal differences shared. Differences that are only better or worse, such as a
+finding gone, make it the sign test. The interval of the median is that of the order statistics
+(Conover, Practical Nonparametric Statistics, 1999, 3.2).
 """
 
 import math
@@ -19,6 +21,7 @@ from unstuck.fixed import Ranks
 from unstuck.records import Outcome, Plan, VerdictWord
 
 PAIRS = 9  # few enough to be cheap where runs fail; at 95 %, one small difference may disagree
+FAR_BELOW = 10.0  # times what a loss began with: a run that ends there has diverged
 FEWEST = 6  # all of them alike are enough at 95 %, five are not
 Worth = Callable[[Outcome], float]  # of a run: higher is better, -inf where it failed
 
@@ -45,13 +48,22 @@ def by_finding(code: str) -> Worth:
 
 
 def sign(treated: float, untreated: float, floor: float = -math.inf) -> int:
-    """1 better, -1 worse, 0 the same; nothing is worse than the floor, where failed runs lie.
+    """1 better, -1 worse, 0 the same; `floor` is where failed runs lie.
 
     >>> sign(-0.1, -math.inf, floor=-2.0), sign(-1e9, -math.inf, floor=-2.0)
     (1, 0)
+    >>> sign(-3.0, -4.0, floor=-2.0), sign(-1e8, -1e9, floor=-2.0)
+    (1, 0)
     """
-    treated, untreated = max(treated, floor), max(untreated, floor)
+    treated, untreated = _floored(treated, untreated, floor)
     return (treated > untreated) - (treated < untreated)
+
+
+def _floored(treated: float, untreated: float, floor: float) -> tuple[float, float]:
+    """Worths of a pair: none below the floor where one failed, else none far below it."""
+    if math.isfinite(treated) and math.isfinite(untreated):
+        floor -= (FAR_BELOW - 1) * abs(floor)
+    return max(treated, floor), max(untreated, floor)
 
 
 def counted(
@@ -75,7 +87,7 @@ def counted(
 
 def _difference(treated: float, untreated: float, floor: float) -> float:
     """How much better; infinite where only one of the two failed and no floor is known."""
-    treated, untreated = max(treated, floor), max(untreated, floor)
+    treated, untreated = _floored(treated, untreated, floor)
     return 0.0 if treated == untreated else treated - untreated
 
 
