@@ -134,12 +134,30 @@ def test_nothing_of_it_stays() -> None:
     before = [getattr(holder, name) for holder, name in holders]
     seeding = Seeding(1)
     seeding.start()
-    assert all(getattr(h, n) is not b for (h, n), b in zip(holders, before, strict=True))
-    seeding.stop()
-    assert all(getattr(h, n) is b for (h, n), b in zip(holders, before, strict=True))
-    torch.set_rng_state(kept[0])
-    np.random.set_state(kept[1])
-    random.setstate(kept[2])
+    try:
+        during = [getattr(holder, name) for holder, name in holders]
+    finally:
+        seeding.stop()
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
+    after = [getattr(holder, name) for holder, name in holders]
+    assert all(d is not b for d, b in zip(during, before, strict=True))
+    assert all(a is b for a, b in zip(after, before, strict=True))
+
+
+def test_a_function_that_was_wrapped_in_one_place_is_replaced_in_both(monkeypatch) -> None:
+    plain = torch.random.manual_seed
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: plain(seed))
+    state, seeding = torch.get_rng_state(), Seeding(1)
+    seeding.start()
+    try:
+        assert torch.random.manual_seed is not plain
+        found = [torch.manual_seed(3).initial_seed(), torch.random.manual_seed(3).initial_seed()]
+    finally:
+        seeding.stop()
+        torch.set_rng_state(state)
+    assert found == [shifted(3, 1)] * 2 and torch.random.manual_seed is plain
 
 
 def test_the_variable_is_read_and_what_is_no_seed_is_told_in_one_line(

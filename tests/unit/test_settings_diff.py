@@ -38,8 +38,9 @@ def test_what_was_not_recorded_is_said_so():
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_kind_of_live_change_has_words(kind):
-    place = "loss/l1" if kind.name == "weight" else "net"
-    place = next((p for p in ("cross_entropy", "elementwise", "loss") if kind.pattern == p), place)
+    place = "loss/l1" if kind.where == "<loss>/<term>" else "net"
+    fixed = ("cross_entropy", "elementwise", "loss", "labels")
+    place = next((p for p in fixed if kind.pattern == p), place)
     words = WORDS.get(kind.name) or kind.words.split("|")[0] or min(2, kind.most)
     (line,) = lines(
         settings_diff(Run.of(), Treatment("t", "r", {f"{kind.name}/{place}": words}, ""))

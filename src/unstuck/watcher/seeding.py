@@ -63,12 +63,13 @@ class Seeding:
             setattr(holder, name, original)
 
     def _replace(self, holders: Sequence[Any], name: str, made: Callable[[Any], Any]) -> None:
-        original = getattr(holders[0], name)
-        ours = made(original)
+        """Stand in for a function wherever it is held; others may have wrapped it in one place."""
+        stand_ins: dict[int, Any] = {}
         for holder in holders:
-            if getattr(holder, name, None) is original:
+            original = getattr(holder, name, None)
+            if original is not None:
                 self._undo.append((holder, name, original))
-                setattr(holder, name, ours)
+                setattr(holder, name, stand_ins.setdefault(id(original), made(original)))
 
     def _shifting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with another seed where the script calls it with one."""
