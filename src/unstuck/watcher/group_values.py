@@ -102,6 +102,23 @@ class RatesMadeWith:
         return made[index]
 
 
+class Rate(GroupValue):
+    """A learning rate that is told from what the optimizer was made with."""
+
+    key = "lr"
+
+    def __init__(self, change: Change, interventions: Interventions) -> None:
+        super().__init__(change, interventions)
+        self.made_with = RatesMadeWith()
+
+    def start(self) -> None:
+        self.made_with.start()
+
+    def stop(self) -> None:
+        super().stop()
+        self.made_with.stop()
+
+
 def _like(present: float | Tensor, value: float) -> float | Tensor:
     return torch.full_like(present, value) if isinstance(present, Tensor) else value
 

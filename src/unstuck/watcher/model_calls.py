@@ -8,6 +8,9 @@ from torch import nn
 from torch._C._functorch import peek_interpreter_stack as in_functional_transform
 from torch.nn.modules import module as hooks
 
+from unstuck.changes import Change
+from unstuck.watcher.intervention import Intervention, Interventions
+
 Before = Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]  # other arguments, or None
 After = Callable[[nn.Module, Any], None]  # what it has put out
 
@@ -68,6 +71,31 @@ class ModelCalls:
             self._depth = max(0, self._depth - 1)
             if self._depth == 0 and self._after is not None:
                 self._guarded(self._after, module, output)
+
+
+class OfCalls(Intervention):
+    """A live change of what one model is called with, or of the model as it is called."""
+
+    called: nn.Module  # once the model is known
+
+    def __init__(self, change: Change, interventions: Interventions) -> None:
+        super().__init__(change, interventions)
+        self._calls = ModelCalls(self.before, interventions.guarded)
+
+    def start(self) -> None:
+        self._calls.start()
+
+    def stop(self) -> None:
+        self._calls.stop()
+
+    def model(self, name: str, model: nn.Module) -> None:
+        if name == self.where:
+            self.called = model
+            self._calls.of(model)
+
+    def before(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The model, or a part of it that is called alone, is called: other arguments, or None."""
+        raise NotImplementedError
 
 
 def _not_a_call() -> bool:

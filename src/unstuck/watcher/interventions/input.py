@@ -12,31 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.changes import Change
-from unstuck.watcher.intervention import Intervention, Interventions
-from unstuck.watcher.model_calls import ModelCalls
+from unstuck.watcher.intervention import Interventions
+from unstuck.watcher.model_calls import OfCalls
 
 FURTHEST = 10.0  # standard deviations; a normal feature reaches 4.5 in 100,000 samples
 
 
-class Input(Intervention):
+class Input(OfCalls):
     kind = "input"
 
     def __init__(self, change: Change, interventions: Interventions) -> None:
         super().__init__(change, interventions)
         self._entry: nn.Module | None = None
-        self._calls = ModelCalls(self._before, interventions.guarded)
 
-    def start(self) -> None:
-        self._calls.start()
-
-    def stop(self) -> None:
-        self._calls.stop()
-
-    def model(self, name: str, model: nn.Module) -> None:
-        if name == self.where:
-            self._calls.of(model)
-
-    def _before(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def before(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         first = args[0] if args else None
         if not isinstance(first, Tensor) or not first.is_floating_point() or first.ndim < 2:
             return None

@@ -7,29 +7,15 @@ is one of whatever the rate is at each step.
 
 from torch.optim import Optimizer
 
-from unstuck.changes import Change
-from unstuck.watcher.group_values import GroupValue, RatesMadeWith
-from unstuck.watcher.intervention import Interventions
+from unstuck.watcher.group_values import Rate
 
 
-class LearningRate(GroupValue):
+class LearningRate(Rate):
     kind = "lr"
-    key = "lr"
     order = 2  # of what the schedule has made
 
-    def __init__(self, change: Change, interventions: Interventions) -> None:
-        super().__init__(change, interventions)
-        self._rates = RatesMadeWith()
-
-    def start(self) -> None:
-        self._rates.start()
-
-    def stop(self) -> None:
-        super().stop()
-        self._rates.stop()
-
     def value(self, optimizer: Optimizer, index: int, present: float) -> float:
-        made = self._rates.of(optimizer, index)
+        made = self.made_with.of(optimizer, index)
         if self.change.multiple or made == present or made == 0:
             return self.change.of(present)
         return self.change.value * (present / made)

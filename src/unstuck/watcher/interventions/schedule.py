@@ -10,30 +10,21 @@ import math
 from torch.optim import Optimizer
 
 from unstuck.changes import Change
-from unstuck.watcher.group_values import GroupValue, RatesMadeWith
+from unstuck.watcher.group_values import Rate
 from unstuck.watcher.intervention import Interventions
 
 
-class Schedule(GroupValue):
+class Schedule(Rate):
     kind = "schedule"
-    key = "lr"
     order = 1  # before the changes that multiply it
 
     def __init__(self, change: Change, interventions: Interventions) -> None:
         super().__init__(change, interventions)
         self._shape, _, steps = change.word.partition(":")
         self._length = int(steps or 1)
-        self._rates = RatesMadeWith()
-
-    def start(self) -> None:
-        self._rates.start()
-
-    def stop(self) -> None:
-        super().stop()
-        self._rates.stop()
 
     def value(self, optimizer: Optimizer, index: int, present: float) -> float:
-        made = self._rates.of(optimizer, index)
+        made = self.made_with.of(optimizer, index)
         return made * shape(self._shape, min(1.0, self.steps / self._length))
 
 
