@@ -1,5 +1,6 @@
 """Cut graphs, what branches add and saturated layers are told as a slow look tells them."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +8,7 @@ from loops import state
 from torch import nn
 
 import unstuck
+from unstuck.watcher.collectors.cut_graphs import Memories
 
 
 class Net(nn.Module):
@@ -75,6 +77,18 @@ def test_layers_in_front_of_a_cut_are_counted(name, tmp_path):
     place = run.facts["cut_off/optimizer/at"]
     assert place.endswith(" -> model.left")
     assert place.startswith("model.unused" if name == "new" else "model.stem.1")
+
+
+def test_memory_that_was_given_back_is_nobodys():
+    known, place = Memories(), np.zeros(1000)
+    first = torch.from_numpy(place)
+    known.keep(first, "first")
+    assert known.name(torch.from_numpy(first.detach().numpy())) == "first"
+    del first
+    second = torch.from_numpy(place)
+    assert known.name(second) is None
+    known.keep(second, "second")
+    assert known.name(second.view(10, 100)) == "second"
 
 
 def test_a_head_nobody_asks_is_no_cut(tmp_path):

@@ -4,12 +4,14 @@
 way back. It learns; the layers before it do not.
 """
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.optim import Optimizer
 
 from unstuck.watcher.collector import Collector, Watched
@@ -29,6 +31,31 @@ class Call:
     unrelated: bool  # fed numbers without a graph that are not what the model was fed
 
 
+class Memories:
+    """Names by the memory of tensors, forgotten with it: another tensor may be given it next."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Callable[[], bool], str]] = {}
+
+    def keep(self, tensor: Tensor, name: str = "") -> None:
+        """Remember a tensor under a name, unless its memory has one."""
+        if self.name(tensor) is not None:
+            return
+        if tensor.layout == torch.strided:
+            storage = tensor.untyped_storage()
+            self._known[storage.data_ptr()] = StorageWeakRef(storage).expired, name
+        else:
+            alive = weakref.ref(tensor)
+            self._known[id(tensor)] = lambda: alive() is None, name
+
+    def name(self, tensor: Tensor) -> str | None:
+        """Of the tensor that had this memory first, None where there is none left."""
+        strided = tensor.layout == torch.strided
+        place = tensor.untyped_storage().data_ptr() if strided else id(tensor)
+        gone, name = self._known.get(place, (None, ""))
+        return None if gone is None or gone() else name
+
+
 class CutGraphs(Collector):
     """Share of an optimizer's parameters that lie before a cut: cut_off/<optimizer>."""
 
@@ -37,8 +64,8 @@ class CutGraphs(Collector):
         self._calls: list[Call] = []
         self._from: dict[str, int] = {}  # optimizer -> first call since its last step
         self._whole = 0
-        self._raw: set[int] = set()  # memory of what models were fed
-        self._made: dict[int, str] = {}  # memory of what layers put out, with a graph
+        self._raw = Memories()  # of what models were fed
+        self._made = Memories()  # of what layers put out, with a graph
         self._told: dict[str, str] = {}
 
     def before_forward(
@@ -47,15 +74,15 @@ class CutGraphs(Collector):
         if outermost:
             self._forget()
             self._whole += 1
-            self._raw |= {_memory(t) for t in _tensors(args)}
+            for tensor in _tensors(args):
+                self._raw.keep(tensor)
         own = tuple(p for p in module._parameters.values() if p is not None and p.requires_grad)
         if own and len(self._calls) < MOST_CALLS:
             fed = list(_tensors(args))
-            memory = {_memory(t) for t in fed}
             without = not any(t.requires_grad for t in fed)
-            made = (self._made[m] for m in memory if without and m in self._made)
+            made = filter(None, map(self._made.name, fed)) if without else iter(())
             numbers = bool(fed) and all(t.is_floating_point() for t in fed)
-            unrelated = without and numbers and not memory & self._raw
+            unrelated = without and numbers and all(self._raw.name(t) is None for t in fed)
             step = self.recorder.clock.step
             self._calls.append(Call(name, step, own, self._whole, next(made, ""), unrelated))
 
@@ -63,7 +90,7 @@ class CutGraphs(Collector):
         self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any, outermost: bool
     ) -> None:
         if isinstance(output, Tensor) and output.requires_grad:
-            self._made.setdefault(_memory(output), name)
+            self._made.keep(output, name)
 
     def before_step(self, name: str, optimizer: Optimizer) -> None:
         step = self.recorder.clock.step
@@ -86,7 +113,7 @@ class CutGraphs(Collector):
         if self._calls and self._calls[-1].step < step - 1:
             self._calls, self._from = [], {}
         if not self._calls or self._calls[-1].step < step:
-            self._raw, self._made = set(), {}
+            self._raw, self._made = Memories(), Memories()
 
 
 def cut_off(calls: list[Call], held: set[int]) -> tuple[set[int], str]:
@@ -114,7 +141,3 @@ def _tensors(args: tuple[Any, ...]) -> Iterator[Tensor]:
             yield one
         elif isinstance(one, list | tuple):
             yield from (t for t in one if isinstance(t, Tensor))
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else id(tensor)
