@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from unstuck import case_options
 
 Scalar = float | int | str | bool
 Strategy = Literal["zero_skip", "no_skip", "source_skip", "target_skip", "skip_dropout"]
@@ -103,15 +105,4 @@ PRESETS: Mapping[str, Recipe] = {
 
 def made(values: Mapping[str, Any]) -> Recipe:
     """A recipe from flat values; ValueError with one clear line where they are no recipe."""
-    try:
-        return Recipe(**values)
-    except ValidationError as error:
-        raise ValueError(_said(error)) from None
-
-
-def _said(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "recipe"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; known keys: {', '.join(Recipe.model_fields)}"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+    return case_options.made(Recipe, values)
