@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -14,7 +15,7 @@ from unstuck.source import UnreadableRunError
 
 @click.group(name="case")
 def case_group() -> None:
-    """The reference systems: list, run, diagnose, prove."""
+    """The reference systems: list, run, diagnose, evaluate, search, prove."""
 
 
 @case_group.command(name="list")
@@ -146,13 +147,34 @@ def _trained(
 @click.argument("case", nargs=-1, type=click.UNPROCESSED)
 def case_diagnose(case: tuple[str, ...]) -> None:
     """Examine CASE's trained model with the case's own tools: CASE ARGS..."""
+    _as_child(case, "diagnose")
+
+
+@case_group.command(name="eval", cls=ScriptCommand)
+@click.argument("case", nargs=-1, type=click.UNPROCESSED)
+def case_eval(case: tuple[str, ...]) -> None:
+    """Print how good a trained CASE is: CASE RUN ARGS..., such as agch runs/agch --at 50."""
+    _as_child(case, "evaluate")
+
+
+@case_group.command(name="search", cls=ScriptCommand)
+@click.argument("case", nargs=-1, type=click.UNPROCESSED)
+def case_search(case: tuple[str, ...]) -> None:
+    """Ask a trained CASE that retrieves: CASE RUN QUERY, such as agch runs/agch "red fruit"."""
+    _as_child(case, "search")
+
+
+def _as_child(case: tuple[str, ...], name: str) -> NoReturn:
+    """Run a program of the case with the other words, and end with its exit status."""
     from unstuck import casework
     from unstuck.watcher import launch
 
     if not case:
         raise click.UsageError("give a case; `unstuck case list` shows them")
-    module = casework.part(case[0], "diagnose").__name__
-    command = launch.python_command(["-m", module, *case[1:]])
+    module = casework.part(case[0], name)
+    if not hasattr(module, "main"):
+        raise click.ClickException(f"case {case[0]} has no program {name}")
+    command = launch.python_command(["-m", module.__name__, *case[1:]])
     sys.exit(launch.run(command, os.environ))
 
 
