@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from unstuck import cases
+from unstuck.case_options import changes_of
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
 from unstuck.records import Diagnosis, Recipe, Run, Treatment, Trial
@@ -159,7 +160,7 @@ def prove(
     if treatments:
         console.rule(f"3. {len(treatments)} treatments tried, paired over {len(seeds)} seeds")
         recipe = part(case, "recipe")
-        changed = part(case, "command").changes_of(changes)
+        changed = changes_of(changes)
         baseline = recipe.made(recipe.PRESETS[preset].flat() | changed)
         trial = _trial(case, baseline.flat(), treatments, seeds, diagnosis, out / "trial")
         terminal.print_trial(trial, console)
