@@ -21,6 +21,11 @@ from unstuck.records import Trial as Trial
 from unstuck.records import Unchecked as Unchecked
 from unstuck.records import Verdict as Verdict
 from unstuck.source import UnreadableRunError as UnreadableRunError
+from unstuck.watcher.telling import embedding as embedding
+from unstuck.watcher.telling import generated as generated
+from unstuck.watcher.telling import pair as pair
+from unstuck.watcher.telling import pool as pool
+from unstuck.watcher.telling import targets as targets
 
 if TYPE_CHECKING:
     from unstuck.lab.families import Family as Family

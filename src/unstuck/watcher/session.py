@@ -85,19 +85,24 @@ def watch(
     return _active
 
 
+def watched_now() -> Watcher | None:
+    """The run that is being watched, if there is one."""
+    return _active if _active is not None and _active.attached else None
+
+
 def log(**metrics: float) -> None:
     """Record metrics of the running step, `val_loss=...` for the validation split.
 
     Does nothing where no run is being watched, so that it can stay in a script.
     """
-    if _active is not None and _active.attached:
-        _active.log(**metrics)
+    if run := watched_now():
+        run.log(**metrics)
 
 
 def note(facts: Mapping[str, Scalar]) -> None:
     """Record what is known once (a probe's result, a setting). Nothing happens unwatched."""
-    if _active is not None and _active.attached:
-        _active.note(facts)
+    if run := watched_now():
+        run.note(facts)
 
 
 def probe(
@@ -122,8 +127,8 @@ def probe(
     began = time.monotonic()
     found = examined(subject, chosen(only), seconds=seconds)
     note(found.facts)
-    if _active is not None and _active.attached:
-        _active.leave_out(time.monotonic() - began)
+    if run := watched_now():
+        run.leave_out(time.monotonic() - began)
     return found
 
 

@@ -8,10 +8,13 @@ from unstuck.watcher.naming import clean
 
 
 class Told:
-    """Each is read on sampled steps only."""
+    """Each is read on sampled steps only, in the process and thread that is watched."""
 
     _modules: Modules
     _watched: Watched
+
+    def _mine(self) -> bool:
+        raise NotImplementedError
 
     def embedding(self, name: str, codes: Tensor) -> None:
         """Tell of representations or codes (n, d), one row a sample."""
@@ -34,5 +37,5 @@ class Told:
         self._told("generated", (name,), (samples,))
 
     def _told(self, kind: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> None:
-        if self._modules.listening or self._watched.closely:
+        if (self._modules.listening or self._watched.closely) and self._mine():
             self._watched.told(kind, tuple(clean(n) for n in names), tensors)
