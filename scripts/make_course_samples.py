@@ -1,4 +1,4 @@
-"""Make the samples embedded in `cases/course/data/` from the packages they come from.
+"""Make the samples embedded in `cases/course/data/` and `data/` from the packages they come from.
 
 python scripts/make_course_samples.py      (Debian: needs apt-get update once)
 """
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unstuck.cases.course.data import digits, emoji, fashion, text
-from unstuck.cases.course.data.package import Package, unpacked
+from unstuck.cases.course.data import digits, fashion, text
+from unstuck.data import emoji
+from unstuck.data.package import Package, unpacked
 
 BIBLE = Package(
     "debian",

@@ -14,7 +14,7 @@ import unstuck
 
 ROOT = Path(unstuck.__file__).parent
 PROJECT = ROOT.parent.parent
-MAY_IMPORT_TORCH = {"lab", "examine.py", "probes", "watcher", "integrations", "cases"}
+MAY_IMPORT_TORCH = {"lab", "examine.py", "probes", "watcher", "integrations", "data", "cases"}
 MAY_EXECUTE = re.compile(r"trials/execut\w*\.py")
 PLURAL = {"detectors", "sources", "probes", "remedies"}
 DUMPING_GROUND = re.compile(r"^(utils?|common|misc|helpers?|base|core|tools)$")

@@ -19,7 +19,8 @@ from unstuck.cases.course import (
     pointnet,
     policy_gradient,
 )
-from unstuck.cases.course.data import cartpole, emoji, road, solids, views
+from unstuck.cases.course.data import cartpole, road, solids, views
+from unstuck.data import emoji
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from unstuck.cases.course import (
     transfer,
     vgg,
 )
-from unstuck.cases.course.data import mobilenet
+from unstuck.data import mobilenet
 
 
 @pytest.mark.entry("6.02")

@@ -8,8 +8,10 @@ import tarfile
 import pytest
 import torch
 
-from unstuck.cases.course.data import digits, emoji, fashion, text
-from unstuck.cases.course.data.package import Package, PackageError, unpacked
+from unstuck.cases.course import item
+from unstuck.cases.course.data import digits, fashion, text
+from unstuck.data import emoji
+from unstuck.data.package import Package, PackageError, unpacked
 
 
 @pytest.mark.parametrize(("data", "most"), [(fashion, 3000), (digits, 1600)])
@@ -92,9 +94,15 @@ def test_an_archive_that_reaches_outside_is_refused(registry, tmp_path):
     assert not (tmp_path / "outside.txt").exists() and list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_package_that_is_gone_says_its_name_and_the_way_out(registry):
-    with pytest.raises(PackageError, match=r"words 1\.0 \(npm package\).*404 gone.*`--sample`"):
+def test_a_package_that_is_gone_says_its_name(registry):
+    with pytest.raises(PackageError, match=r"words 1\.0 \(npm package\).*404 gone"):
         unpacked(package(archive()))
+
+
+def test_an_item_without_its_package_says_the_way_out(registry, capsys):
+    assert item.main(["clip"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "404 gone" in said and said.endswith("`--sample` to train on the embedded sample")
 
 
 def test_a_missing_client_is_named(tmp_path, monkeypatch):

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unstuck.cases.course import item, loop, pictures
-from unstuck.cases.course.data import emoji
 from unstuck.cases.course.item import Fault
+from unstuck.data import emoji
 
 METRIC, HIGHER_IS_BETTER, UNIT = "word_f1", True, ""
 MARGIN = 0.08  # over saying the one word that fits most pictures

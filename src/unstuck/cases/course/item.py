@@ -28,7 +28,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from unstuck.cases import course
-from unstuck.cases.course.data.package import PackageError
+from unstuck.data.package import PackageError
 
 Scalar = float | int | str | bool
 NOT_ITEMS = ("item", "loop", "pictures")
@@ -134,7 +134,10 @@ def main(arguments: list[str] | None = None) -> int:
         for seed in range(options.seed, options.seed + options.seeds):
             found.append(run(module, recipe, seed, options.out if seed == options.seed else None))
             print("  ".join(f"{name} {value:.4g}" for name, value in found[-1].items()))
-    except (ValueError, PackageError) as error:
+    except PackageError as error:
+        print(f"{error}; add `--sample` to train on the embedded sample", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     if options.seeds > 1:

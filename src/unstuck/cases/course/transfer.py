@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unstuck.cases.course import item, loop, pictures
-from unstuck.cases.course.data import emoji, mobilenet
 from unstuck.cases.course.item import Fault
+from unstuck.data import emoji, mobilenet
 
 METRIC, HIGHER_IS_BETTER, UNIT = "test_accuracy", True, ""
 MARGIN = 0.3  # over naming one group always

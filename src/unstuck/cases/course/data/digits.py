@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from unstuck.cases.course.data.fashion import Pictures
-from unstuck.cases.course.data.package import Package, cache, unpacked, write_whole
+from unstuck.data.package import Package, cache, unpacked, write_whole
 
 MEAN, STD = 0.131, 0.308  # of the pixels in [0, 1]
 PACKAGE = Package(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unstuck.cases.course.data.package import Package, cache, unpacked, write_whole
+from unstuck.data.package import Package, cache, unpacked, write_whole
 
 NAMES = (
     "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot",

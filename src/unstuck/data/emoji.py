@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from unstuck.cases.course.data.package import Package, cache, unpacked, write_whole
+from unstuck.data.package import Package, cache, unpacked, write_whole
 
 SIZE = 64  # px as shipped
 LEFT_OUT = ("Flags", "Component")

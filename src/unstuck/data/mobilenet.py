@@ -8,7 +8,7 @@ names that file gives them. Pictures are RGB in [0, 1], normalised by `MEAN` and
 import torch
 from torch import Tensor, nn
 
-from unstuck.cases.course.data.package import Package, unpacked
+from unstuck.data.package import Package, unpacked
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, by channel
 PACKAGE = Package(
