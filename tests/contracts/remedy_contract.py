@@ -21,7 +21,7 @@ WHERES = (
 SECTIONS = ("What it changes", "What is expected", "When it does not help", "Origin")
 VERBS = re.compile(
     "add|augment|clip|compute|drop|freeze|give|initialise|lower|normalise|overfit|raise|reattach|"
-    "regularise|rescale|smooth|stop|update|use"
+    "regularise|rescale|smooth|step|stop|update|use"
 )
 
 

@@ -14,6 +14,23 @@ ENTRIES = (
         "once it steps or its weights change in another way",
         "watch",
     ),
+    Entry(
+        "unstepped/*",
+        "1",
+        "steps an optimizer has made with a schedule of its rate that was never stepped: "
+        "unstepped/<optimizer>; 0 without a schedule and where one has been stepped",
+        "watch",
+    ),
+    Entry(
+        "unstepped/*/*",
+        "",
+        "of that schedule: schedule (its class), by_metric (it waits for one), share (its first "
+        "rate over the one it was made for), length (steps, where it has an end), moves_after "
+        "(how many of its steps until it asks for another rate; 0: none within the run), passes "
+        "(through the data so far, where a DataLoader gives it), validations (so far), ended (the "
+        "run has)",
+        "watch",
+    ),
     Entry("cut_off/*/at", "", "between which layers the graph was cut", "watch"),
     Entry("terms/*/error", "", "why the gradients of a loss's terms are not told apart", "watch"),
     Entry("orphaned/*/layers", "", "the first layers counted in orphaned/<model>", "watch"),

@@ -79,6 +79,7 @@ class Evaluation:
         if not self._sums:
             return
         sums, self._sums = self._sums, {}
+        self._recorder.validated()
         names = [f"metric/val/{name}" for name in sums]
         means = [total / count for total, count in sums.values()]
         self._recorder.vector(means, lambda values: dict(zip(names, values, strict=True)))

@@ -37,6 +37,8 @@ class Recorder:
         self._noise = Noise()
         self._flushed = self._stepped = time.monotonic()
         self._timed_from = 0
+        self.validations = 0  # steps after which a validation has left a metric
+        self._validated_at = -1
 
     def loss(self, name: str, value: Tensor) -> None:
         """Keep the value of a loss; the mean is taken over those of one step."""
@@ -63,8 +65,15 @@ class Recorder:
     def numbers(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Keep plain numbers as readings of a step, by default of the running one."""
         at = self.clock.step if step is None else step
+        if any(name.startswith("metric/val/") for name in values):
+            self.validated()
         readings = [(name, at, float(value), self.wall) for name, value in values.items()]
         self.store.put(lambda: readings)
+
+    def validated(self) -> None:
+        """A validation has left a metric; several after one step are one."""
+        self.validations += self.clock.step != self._validated_at
+        self._validated_at = self.clock.step
 
     def leave_out(self, seconds: float) -> None:
         """An experiment of ours took so long: no time of the steps' own."""

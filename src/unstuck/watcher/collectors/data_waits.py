@@ -2,14 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import dataloader
 
+from unstuck.watcher import loader_batches
 from unstuck.watcher.collector import Collector, Watched
 
 HANDED_OVER = 64  # steps, or
@@ -33,10 +32,10 @@ class DataWaits(Collector):
         self._steps = 0
         self._ended = self._handed = 0.0
         self._forward_in: float | None = None
-        self._restore = _timed_loader(self._heard)
+        self._stop = loader_batches.listen(self._heard)
 
-    def _heard(self, seconds: float) -> None:
-        if threading.get_ident() != self._thread or not torch.is_grad_enabled():
+    def _heard(self, loader: Any, seconds: float, ended: bool) -> None:
+        if ended or threading.get_ident() != self._thread or not torch.is_grad_enabled():
             return
         models = self.watched.modules.models.values()
         if not models or any(model.training for model in models):  # else a validation
@@ -74,26 +73,4 @@ class DataWaits(Collector):
         self._handed, self._steps, self._waited = now, 0, 0.0
 
     def close(self) -> None:
-        self._restore()
-
-
-def _timed_loader(heard: Callable[[float], None]) -> Callable[[], None]:
-    """Hear how long each batch of any DataLoader is waited for; the value takes that back."""
-    kind: Any = getattr(dataloader, "_BaseDataLoaderIter", None)
-    if kind is None:
-        return lambda: None
-    original = kind.__next__
-
-    def __next__(loader: Any) -> Any:  # noqa: N807
-        began = time.perf_counter()
-        batch = original(loader)
-        heard(time.perf_counter() - began)
-        return batch
-
-    kind.__next__ = __next__
-
-    def restore() -> None:
-        if kind.__next__ is __next__:
-            kind.__next__ = original
-
-    return restore
+        self._stop()
