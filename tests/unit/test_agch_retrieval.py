@@ -1,4 +1,4 @@
-"""Retrieval measures against slow exact references, the index against brute force, code health."""
+"""Retrieval measures against slow exact references."""
 
 from fractions import Fraction
 from itertools import permutations
