@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
 
 from unstuck.watcher.naming import is_library
@@ -36,8 +37,10 @@ def share(scheduler: LRScheduler) -> float:
 
 
 def is_quiet(scheduler: LRScheduler) -> bool:
-    """Whether asking it runs none of the user's code."""
+    """Whether asking it runs none of the user's code, and waits for no device."""
     held = vars(scheduler)
+    if any(isinstance(r, Tensor) and r.device.type != "cpu" for r in held.get("_last_lr") or ()):
+        return False
     functions = [*(held.get("lr_lambdas") or ()), held.get("_scale_fn_custom")]
     module = sys.modules.get(type(scheduler).__module__)
     files = [getattr(module, "__file__", None) or "", *(_file(f) for f in functions if f)]

@@ -24,6 +24,7 @@ from unstuck.watcher.schedule_shape import first_move, is_quiet, length, share
 
 FIRST_NOTED = 32  # steps; from then on whenever their number has doubled
 PLACE = "torch.optim.lr_scheduler"
+MARKS = ("_wrapped_by_lr_sched", "_with_counter")  # of the step of an optimizer with a scheduler
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Following:
     """The schedulers of an optimizer that none has been seen stepped of."""
 
     name: str
-    since: int  # the step from which on they could have been
+    since: int  # the first step that was made with one
     held: list[HeldSchedule]
     passes_before: dict[int, int]  # through each data set
     validations_before: int
@@ -76,7 +77,7 @@ class UnsteppedSchedules(Collector):
             self._settle(key)
             return
         self._join(following, optimizer)
-        steps = self.recorder.clock.step - following.since
+        steps = self.recorder.clock.step - following.since + 1
         if steps >= 2 * following.noted:
             following.noted = steps
             self._note(following, steps, ended=False)
@@ -84,8 +85,8 @@ class UnsteppedSchedules(Collector):
     def close(self) -> None:
         self._passes.stop()
         for key, following in list(self._following.items()):
-            steps = self.recorder.clock.step - following.since
-            if following.stepped or steps < 1:
+            steps = self.recorder.clock.step - following.since + 1
+            if following.stepped or steps < 2:
                 self._settle(key)
             else:
                 self._note(following, steps, ended=True)
@@ -119,7 +120,7 @@ class UnsteppedSchedules(Collector):
 
     def _schedulers_of(self, optimizer: Optimizer) -> list[LRScheduler]:
         found, key = self._heard_of(optimizer), id(optimizer)
-        wrapped = hasattr(optimizer.step, "_wrapped_by_lr_sched")
+        wrapped = any(hasattr(optimizer.step, mark) for mark in MARKS)
         if not found and wrapped and key not in self._sought:
             self._sought.add(key)
             every = [o for o in gc.get_objects() if issubclass(type(o), LRScheduler)]
@@ -138,7 +139,6 @@ class UnsteppedSchedules(Collector):
         shapes = [s for s in every if not isinstance(s, ReduceLROnPlateau)]
         facts: dict[str, Any] = {
             "schedule": type((shapes or every)[0]).__name__,
-            "share": min((share(s) for s in shapes), default=1.0),
             "by_metric": not shapes,
             "validations": self.recorder.validations - following.validations_before,
         }
@@ -150,6 +150,7 @@ class UnsteppedSchedules(Collector):
         if self._passes.used:
             facts["passes"] = self._passes.most_since(following.passes_before)
         if ended or all(is_quiet(s) for s in shapes):
+            facts["share"] = min((share(s) for s in shapes), default=1.0)
             facts |= _moves(shapes, steps)
         self.recorder.note({where: steps} | {f"{where}/{key}": v for key, v in facts.items()})
 
