@@ -8,6 +8,7 @@ import pytest
 
 from unstuck.cases.agch import retrieval
 from unstuck.cases.agch.retrieval import (
+    BitDistances,
     average_precisions,
     hamming,
     mean_average_precision,
@@ -134,15 +135,20 @@ def test_many_blocks_by_several_threads_give_what_one_block_gives(monkeypatch):
     rng = np.random.default_rng(4)
     codes = rng.choice([-1, 1], (300, 16)).astype(np.int8)
     labels = rng.random((300, 10)) < 0.1
-    measures = (average_precisions, tied_average_precisions)
-    whole = [hamming(codes, codes)]
-    whole += [m(whole[0], labels, labels, 40) for m in measures]
+
+    def measured(distance):
+        yield from (f(distance, labels, labels, 40) for f in (average_precisions, tied))
+        yield list(precision_at(distance, labels, labels, [1, 70]).values())
+        yield precision_recall(distance, labels, labels)[1]
+
+    tied = tied_average_precisions
+    whole = hamming(codes, codes)
+    wanted = list(measured(whole))
     monkeypatch.setattr(retrieval, "BLOCK", 3000)
-    monkeypatch.setattr(retrieval, "PRODUCT", 7)
-    parts = [hamming(codes, codes)]
-    parts += [m(parts[0], labels, labels, 40) for m in measures]
-    for one, other in zip(whole, parts, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_array_equal(hamming(codes, codes), whole)
+    for distance in (whole, BitDistances(codes, codes)):
+        for one, other in zip(wanted, measured(distance), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def test_precision_over_recall_is_read_at_the_relevant_items():

@@ -1,8 +1,8 @@
 """How well codes retrieve: mean average precision, precision at N, precision over recall.
 
-Every function takes distances (queries, database), smaller is nearer: whole numbers from `hamming`,
-or the negative of a real similarity. Labels are (items, classes) bool; two items are relevant to
-each other if they share a label. A query that nothing is relevant to counts as 0.
+Every function takes distances (queries, database), smaller is nearer: `BitDistances`, an array as
+of `hamming`, or the negative of a real similarity. Labels are (items, classes) bool; two items are
+relevant to each other if they share a label. A query that nothing is relevant to counts as 0.
 
 Ties: codes of few bits put many items at one distance. The ORDER of the database breaks ties (a
 stable sort); the `tied_` functions give the expected value over all orders of tied items instead
@@ -27,40 +27,60 @@ from unstuck.cases.agch.ties import expected_average_precision
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-Distances = NDArray[Any]  # whole numbers or real ones
 Codes = NDArray[np.int8]
 
 T = TypeVar("T")
 
-BLOCK = 2**18  # entries handled at a time: what a core's cache holds
-PRODUCT = 128  # queries whose distances one matrix product gives
+BLOCK = 2**19  # entries handled at a time: about what a core's cache holds
 MOST_ROWS = 512  # queries at a time, where the database is small
 SPAN = 2**11  # whole-number distances over less than this are taken as they are
 LEVELS = tuple(i / 20 for i in range(1, 21))  # recall
 
 
-def hamming(queries: Codes, database: Codes) -> NDArray[np.int16]:
-    """Bits that differ, (q, n), of codes (q, bits) and (n, bits) of -1 and 1.
+class BitDistances:
+    """Bits that differ, (q, n) int16, of codes (q, bits) and (n, bits) of -1 and 1.
 
-    Signed, so that its negative is what it should be. ValueError for other codes.
+    They are made for the rows that are asked for, as those of large sets fill the memory. Every
+    measure here takes them as it takes an array. ValueError for other codes.
     """
-    for name, codes in (("queries", queries), ("database", database)):
-        if codes.ndim != 2 or not (np.abs(codes) == 1).all():
-            raise ValueError(f"the codes of the {name} must be rows of -1 and 1; take signs first")
-    bits = queries.shape[1]
-    if database.shape[1] != bits:
-        raise ValueError(f"queries have {bits} bits and the database {database.shape[1]}")
-    left = queries * np.float32(-0.5)
-    right = np.ascontiguousarray(database.T, dtype=np.float32)
-    distance = np.empty((len(queries), len(database)), np.int16)
+
+    ndim = 2
+    dtype = np.dtype(np.int16)  # signed, so that the negative is what it should be
+
+    def __init__(self, queries: Codes, database: Codes) -> None:
+        for name, codes in (("queries", queries), ("database", database)):
+            if codes.ndim != 2 or not (np.abs(codes) == 1).all():
+                raise ValueError(f"the codes of the {name} must be rows of -1 and 1; take signs")
+        bits = queries.shape[1]
+        if database.shape[1] != bits:
+            raise ValueError(f"queries have {bits} bits and the database {database.shape[1]}")
+        self.shape = len(queries), len(database)
+        self._half = np.float32(bits / 2)
+        self._left = queries * np.float32(-0.5)
+        self._right = np.ascontiguousarray(database.T, dtype=np.float32)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> NDArray[np.int16]:
+        product = self._left[rows] @ self._right
+        product += self._half
+        return product.astype(np.int16)  # whole numbers up to 1,024: exact
+
+
+def hamming(queries: Codes, database: Codes) -> NDArray[np.int16]:
+    """All of `BitDistances` at once, for what fits into memory."""
+    made = BitDistances(queries, database)
+    distance = np.empty(made.shape, np.int16)
 
     def fill(rows: slice) -> None:
-        product = left[rows] @ right
-        product += np.float32(bits / 2)
-        distance[rows] = product  # whole numbers up to 1,024: exact
+        distance[rows] = made[rows]
 
-    _each(fill, len(queries), PRODUCT)
+    _each(fill, len(queries), BLOCK // max(1, len(database)))
     return distance
+
+
+Distances = NDArray[Any] | BitDistances  # whole numbers or real ones
 
 
 def mean_average_precision(
@@ -162,7 +182,7 @@ def precision_recall(
     return recall, np.concatenate(_each(block, len(distance), BLOCK // items)).mean(0)
 
 
-def _ranked(distance: Distances, relevant: Bools) -> Bools:
+def _ranked(distance: NDArray[Any], relevant: Bools) -> Bools:
     """`relevant` (rows, n) in the order of the distances, ties in that of the database.
 
     Whole numbers: distance, row of the database and relevance become one number, so that a plain
@@ -183,7 +203,7 @@ def _ranked(distance: Distances, relevant: Bools) -> Bools:
     return key.astype(np.bool_)
 
 
-def _counted(distance: Distances) -> Distances | None:
+def _counted(distance: NDArray[Any]) -> NDArray[Any] | None:
     """Whole-number distances from 0 to less than SPAN; None where they are not such."""
     if not np.issubdtype(distance.dtype, np.integer):
         return None
@@ -193,7 +213,7 @@ def _counted(distance: Distances) -> Distances | None:
     return distance if low == 0 else np.asarray(distance.astype(np.int64) - low)
 
 
-def _levels(distance: Distances) -> Distances:
+def _levels(distance: NDArray[Any]) -> NDArray[Any]:
     """Distances as whole numbers from 0, equal where they are equal, in the same order."""
     level = _counted(distance)
     if level is not None:
@@ -217,7 +237,7 @@ def _checked(
     if query_labels.shape[1] != database_labels.shape[1]:
         classes = query_labels.shape[1], database_labels.shape[1]
         raise ValueError(f"queries have {classes[0]} classes and the database {classes[1]}")
-    if np.issubdtype(distance.dtype, np.floating) and np.isnan(distance.min()):
+    if isinstance(distance, np.ndarray) and np.isnan(distance.min()):
         raise ValueError("some distances are not numbers (NaN)")
     if at is not None and at < 1:
         raise ValueError(f"the depth must be at least 1, got {at}")
