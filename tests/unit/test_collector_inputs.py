@@ -161,3 +161,43 @@ def test_watching_changes_no_bit(name, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(alone, seen, strict=True))
     facts = unstuck.load(run.path).facts
     assert not [n for n in facts if n.startswith("exit/")], "a measurement was given up"
+
+
+class Two(nn.Module):
+    """Pictures and words, each with a part of its own; the words' runs first."""
+
+    def __init__(self):
+        super().__init__()
+        self.picture = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+        self.words = nn.Sequential(nn.Linear(100, 4), nn.ReLU(), nn.Linear(4, 3))
+
+    def forward(self, picture, words):
+        return self.words(words) + self.picture(picture)
+
+
+def test_each_of_two_inputs_is_read(tmp_path):
+    generator = torch.Generator().manual_seed(2)
+    pictures = torch.randn(20, 6, generator=generator)
+    words = (torch.rand(20, 100, generator=generator) < 0.05).float()
+    seen = []
+
+    def body():
+        torch.manual_seed(0)
+        model = Two()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            with torch.no_grad():
+                firsts = model.picture[0](pictures), model.words[0](words)
+                seen.append([float(first.std(0, correction=0).mean()) for first in firsts])
+            loss = model(pictures, words).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    run = watched(body, tmp_path)
+    assert run.series["input/model/nonzero"].value.tolist() == [1.0, 1.0]
+    nonzero = float((words != 0).float().mean())
+    assert run.series["input/model.words/nonzero"].value == pytest.approx([nonzero] * 2, rel=1e-5)
+    for i, name in enumerate(("model", "model.words")):
+        spread = run.series[f"input/{name}/first_spread"].value
+        assert spread == pytest.approx([s[i] for s in seen], rel=1e-4)

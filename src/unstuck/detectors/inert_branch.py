@@ -56,7 +56,7 @@ FOR_STEPS = 120  # three looks after the first two; branches from zero take some
 GROWING = 2.0  # times; branches from zero grew tenfold by step 48, inert ones shrank (LOG.md)
 
 
-@detector("GRD003", needs=("contribution/*",))
+@detector("GRD003", needs=("contribution/*",), explains=("INI002",))
 def inert_branch(run: Run) -> Iterator[Finding]:
     models: dict[str, list[Series]] = {}
     for added in run.matching("contribution/*"):

@@ -8,7 +8,8 @@ anything. Partners that were shuffled apart, or a loss without a term between th
 `pair/<first>:<second>/agreement`, the share of the other samples that are less like a sample than
 its partner is, stays below `CHANCE` to the end, for `LASTING` of the run and `FOR_STEPS` steps at
 least; 0.5 is chance. Where all samples of both are alike (a mean cosine of others above `ALIKE`),
-nothing can be ranked and another pathology says why.
+or the codes of one (`codes/<first>/similarity`), nothing can be ranked and another pathology says
+why.
 
 Where no pair was watched, the probe `collapse`, which is told the two (`modalities`), is enough:
 the same share and limits (`collapse/<first>:<second>/agreement`), after `FOR_STEPS` steps of the
@@ -50,6 +51,9 @@ have collapsed:
 []
 >>> len(misaligned_modalities(run(0.51, unpaired=0.7)))
 1
+>>> alike = Series("codes/text/similarity", range(0, 400, 2), [0.97] * 200)
+>>> misaligned_modalities(Run(run(0.51).series | {alike.name: alike}))
+[]
 
 >>> probed(0.73) + probed(steps=200) + probed(unpaired=0.99)
 []
@@ -89,8 +93,7 @@ def misaligned_modalities(run: Run) -> Iterator[Finding]:
         yield from _probed(run)
     for agreement in map(finite, run.matching("pair/*/agreement")):
         name = where_of(agreement.name)
-        others = run.series.get(f"pair/{name}/unpaired")
-        if others is not None and end_level(others) > ALIKE:
+        if _alike(run, name):
             continue
         at_least = max(FOR_STEPS, LASTING * length(agreement))
         span = last_span_beyond(agreement, "<", CHANCE, at_least=at_least)
@@ -106,6 +109,13 @@ def misaligned_modalities(run: Run) -> Iterator[Finding]:
                 evidence=(Evidence(agreement, "<", CHANCE, span),),
                 severity="error",
             )
+
+
+def _alike(run: Run, name: str) -> bool:
+    """Whether all samples of both are alike, or the codes of one of the two."""
+    sides = (f"codes/{side}/similarity" for side in name.split(":"))
+    known = (run.series.get(key) for key in (f"pair/{name}/unpaired", *sides))
+    return any(series is not None and end_level(series) > ALIKE for series in known)
 
 
 def _probed(run: Run) -> Iterator[Finding]:

@@ -33,10 +33,10 @@ class Recipe(BaseModel):
 
     # model
     bits: int = Field(default=64, ge=4, le=1024)
-    hidden: int = Field(default=1024, ge=4)  # width of the penultimate features
+    hidden: int = Field(default=512, ge=4)  # width of the penultimate features
     leak: float = Field(default=0.0, ge=0, lt=1)  # slope of the activations below zero
     first_gain: float = Field(default=1.0, gt=0)  # of the first layers' initial weights
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.4, ge=0, lt=1)
     fusion: Literal["learned", "mean"] = "learned"  # one layer on both features, or their mean code
     graph: bool = True  # graph convolutions on the penultimate features
     graph_joins: bool = True  # their outputs are added to the fusion's before its tanh
@@ -46,6 +46,7 @@ class Recipe(BaseModel):
     source: Literal["diffused", "batch"] = "diffused"  # whole training set's graph, or the batch
     neighbours: int = Field(default=10, ge=1)  # of an item in that graph
     rank: int = Field(default=16, ge=1)  # eigenvectors of that graph that are kept
+    trivial: bool = False  # True: the constant eigenvector, which places all alike, is kept
     similarity: Literal["product", "sum", "cosine", "distance"] = "product"  # repair (1)
     root: bool = False  # exp(-sqrt(dist) / rho) instead of exp(-dist / rho)
     rho: float = Field(default=4.0, gt=0)
@@ -60,15 +61,15 @@ class Recipe(BaseModel):
     beta: float = Field(default=1.0, ge=0)  # similarity between them
     delta: float = Field(default=0.01, ge=0)  # graph codes: similarity, and distance to the joint
     align: float = Field(default=1.0, ge=0)  # lambda; repair (3): |B_v - B_t|^2
-    quantisation: float = Field(default=0.01, ge=0)  # repair (4): (|B| - 1)^2
-    balance: float = Field(default=0.01, ge=0)  # repair (4): mean(B)^2
+    quantisation: float = Field(default=1.0, ge=0)  # repair (4): (|B| - 1)^2
+    balance: float = Field(default=1.0, ge=0)  # repair (4): mean(B)^2
     contrast: float = Field(default=0.3, ge=0)  # partners against the rest of the batch (InfoNCE)
     temperature: float = Field(default=0.3, gt=0)  # of that term
     constant_weights: bool = False  # True: the weights above stand in the recipe and do nothing
 
     # training
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=128, ge=8)
+    epochs: int = Field(default=30, ge=1)
+    batch_size: int = Field(default=64, ge=8)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr_image: float = Field(default=1e-3, gt=0)
     lr_text: float = Field(default=1e-3, gt=0)
@@ -154,7 +155,7 @@ PRESETS: Mapping[str, Recipe] = {
     "notes": _with(PAPER, *DEFECTS.values(), {"phases": "joint"}, *REPAIRS.values()),
     "paper": _with(PAPER),
     "repaired": Recipe(),
-    "tiny": Recipe(bits=16, hidden=128, epochs=4, train_items=400, queries=100),
+    "tiny": Recipe(bits=16, hidden=64, epochs=8, batch_size=32, train_items=400, queries=100),
 }
 
 

@@ -55,7 +55,8 @@ def diffused_similarity(x: Tensor, t: Tensor, recipe: Recipe) -> Tensor:
         raise ValueError(f"rank {recipe.rank} needs more than {recipe.rank + 1} training items")
     graph = neighbour_graph(joint_features(x, t, recipe), min(recipe.neighbours, len(x) - 1))
     value, vector = torch.linalg.eigh(graph.double())
-    kept = slice(-recipe.rank - 1, -1)  # ascending; the last one is constant over a connected part
+    last = None if recipe.trivial else -1  # ascending: the last is constant over a connected part
+    kept = slice(-recipe.rank - 1, last)
     place = normalize(vector[:, kept] * value[kept].clamp_min(0))
     return (place @ place.T).float()
 

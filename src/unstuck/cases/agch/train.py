@@ -182,7 +182,7 @@ def told(out: Outputs, targets: Targets) -> None:
     """What unstuck cannot know by itself; nothing happens unwatched."""
     unstuck.embedding("image.hash", out.image)
     unstuck.embedding("text.hash", out.text)
-    unstuck.pair("image", out.image, "text", out.text)
+    unstuck.pair("image.hash", out.image, "text.hash", out.text)
     unstuck.targets(targets.similarity)
 
 
