@@ -21,7 +21,7 @@ from unstuck.cases.agch.model import Hasher
 from unstuck.cases.agch.recipe import Recipe
 from unstuck.cases.agch.train import batches, optimizer_of, schedule_of
 
-IMAGES = 0.3  # beta: share of the image similarity; of their .3, .6 and .9, best on emoji
+IMAGES = 0.3  # beta: share of the image similarity; of their .3, .6, .9 best on emoji at 64 bits
 SECOND = 0.4  # eta: share of the second order
 SCALE = 1.5  # of the targets
 WITHIN = 0.1  # weight of a modality's own similarities; between them it is 1
