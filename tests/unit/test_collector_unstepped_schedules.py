@@ -55,7 +55,7 @@ def step(model, optimizer, x, y):
 
 
 def fit(model, optimizer, *, batch=None, epoch=None, epochs=EPOCHS, loader=None):
-    loader = loader or data()
+    loader = data() if loader is None else loader
     for number in range(epochs):
         for x, y in loader:
             step(model, optimizer, x, y)
@@ -268,6 +268,36 @@ def test_what_is_no_pass_through_the_data_is_not_counted_as_one(name, watched):
     assert run.facts["unstepped/optimizer"] > 20
     assert run.facts.get("unstepped/optimizer/passes", 0) <= 1
     assert findings(run) == []
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Nobody knows its length before its end."""
+
+    def __iter__(self):
+        for _ in range(4 * BATCHES):
+            x = torch.randn(6)
+            yield x, x.sum(0, keepdim=True)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ["rows", "stream", "list"])
+def test_passes_are_counted_whatever_the_data_are(kind, workers, watched):
+    def training():
+        model, optimizer = parts()
+        kept = lrs.ExponentialLR(optimizer, 0.9)
+        x = torch.randn(4 * BATCHES, 6)
+        of_kind = {
+            "rows": TensorDataset(x, x.sum(1, keepdim=True)),
+            "stream": Stream(),
+            "list": [(row, row.sum(0, keepdim=True)) for row in x],
+        }
+        loader = DataLoader(of_kind[kind], batch_size=4, num_workers=workers)
+        fit(model, optimizer, loader=loader)
+        assert kept
+
+    run = watched(training)
+    assert run.facts["unstepped/optimizer/passes"] == EPOCHS
+    assert len(findings(run)) == 1
 
 
 def by_hand(schedule, epochs, validate):

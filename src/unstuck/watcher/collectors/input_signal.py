@@ -21,7 +21,7 @@ class InputSignal(Collector):
 
     def __init__(self, watched: Any) -> None:
         super().__init__(watched)
-        self._within: list[str] = []  # models and parts whose first layer has not been seen yet
+        self._within: dict[str, bool] = {}  # model and parts, whether the first layer has been seen
         self._further: dict[int, Tensor] = {}  # what else the running model is fed
         self._looks = Looks()
 
@@ -30,13 +30,13 @@ class InputSignal(Collector):
     ) -> None:
         fed = [a for a in args if isinstance(a, Tensor)]
         if outermost:
-            self._within, self._further = [], {}
+            self._within, self._further = {}, {}
             if not fed or not _readable(fed[0]) or not self._looks.wanted(name):
                 return
             self._further = {id(x): x for x in fed[1:] if _readable(x)}
         elif not fed or self._further.pop(id(fed[0]), None) is None:
             return
-        self._within.append(name)
+        self._within[name] = False
         x = fed[0].detach()
         sample = x.reshape(-1)[:: max(1, x.numel() // SAMPLE) | 1]
         self.hold([(sample != 0).float().mean()], [f"input/{name}/nonzero"])
@@ -46,9 +46,12 @@ class InputSignal(Collector):
     ) -> None:
         if outermost:
             self._further = {}
-        if not self._within or not isinstance(module, UNIT_LAYERS):
+        if not isinstance(module, UNIT_LAYERS):
             return
-        model = self._within.pop()
+        model = next((w for w in reversed(self._within) if f"{name}.".startswith(f"{w}.")), None)
+        if model is None or self._within[model]:
+            return
+        self._within[model] = True
         if isinstance(output, Tensor) and output.ndim >= 2 and len(output) > 1:
             rows = output.detach()[:ROWS].flatten(1)
             rows = rows[:, :: max(1, rows.shape[1] // (SAMPLE // ROWS)) | 1].float()

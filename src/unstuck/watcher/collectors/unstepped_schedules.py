@@ -23,6 +23,7 @@ from unstuck.watcher.schedule_held import HeldSchedule
 from unstuck.watcher.schedule_shape import first_move, is_quiet, length, share
 
 FIRST_NOTED = 32  # steps; from then on whenever their number has doubled
+DEEPEST = 4  # wrappers around each other
 PLACE = "torch.optim.lr_scheduler"
 MARKS = ("_wrapped_by_lr_sched", "_with_counter")  # of the step of an optimizer with a scheduler
 
@@ -131,7 +132,7 @@ class UnsteppedSchedules(Collector):
     def _heard_of(self, optimizer: Optimizer) -> list[LRScheduler]:
         """Of this optimizer; without those that begin late in a training by their nature."""
         alive = (weak() for weak in self._made)
-        of_it = [s for s in alive if s is not None and vars(s).get("optimizer") is optimizer]
+        of_it = [s for s in alive if s is not None and _innermost(s) is optimizer]
         return [s for s in of_it if not isinstance(s, SWALR)]
 
     def _note(self, following: Following, steps: int, *, ended: bool) -> None:
@@ -153,6 +154,17 @@ class UnsteppedSchedules(Collector):
             facts["share"] = min((share(s) for s in shapes), default=1.0)
             facts |= _moves(shapes, steps)
         self.recorder.note({where: steps} | {f"{where}/{key}": v for key, v in facts.items()})
+
+
+def _innermost(scheduler: LRScheduler) -> Any:
+    """The optimizer that steps, where it was made for one that wraps it (Accelerate's)."""
+    found = vars(scheduler).get("optimizer")
+    for _ in range(DEEPEST):
+        inner = vars(found).get("optimizer") if isinstance(found, Optimizer) else None
+        if not isinstance(inner, Optimizer):
+            break
+        found = inner
+    return found
 
 
 def _moves(shapes: list[LRScheduler], steps: int) -> dict[str, int]:
