@@ -46,7 +46,8 @@ def _kept(file: Path, items: int) -> NDArray[np.float16] | None:
     if not file.is_file() or file.stat().st_size > 2 * items * WIDTH + 10_000:
         return None
     try:
-        found = np.load(file, allow_pickle=False)["features"]
+        with file.open("rb") as opened:
+            found = np.load(opened, allow_pickle=False)["features"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
     fits = found.shape == (items, WIDTH) and found.dtype == np.float16

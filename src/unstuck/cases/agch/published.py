@@ -60,7 +60,7 @@ def whole(path: str) -> Whole:
         said = f"{items - len(kept):,} of {items:,} items have no label and are left out"
         print(f"{place}: {said}", file=sys.stderr)
     return Whole(
-        torch.from_numpy(images[kept]),
+        torch.from_numpy(images if len(kept) == items else images[kept]),
         words[kept],
         tuple(f"word {i}" for i in range(words.shape[1])),
         marks[kept],
