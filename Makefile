@@ -9,8 +9,8 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-demo study-fix \
-  docs screenshot corpus clean
+.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-agch study-demo \
+  study-fix docs screenshot corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
 	@if [ -e demo/report.html ]; then rm -r demo; fi
@@ -44,6 +44,9 @@ bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading, watching, probing: what
 
 study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 minutes)
 	$(BIN)/python -m unstuck.cases.contrast.study
+
+study-agch: $(VENV)/.dev  ## forms, repairs, corrections and faults of the agch case (about an hour)
+	$(BIN)/python -m unstuck.cases.agch.study
 
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py
