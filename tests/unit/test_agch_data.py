@@ -377,3 +377,28 @@ def test_links_to_other_files_are_not_followed(tmp_path):
         opened["I"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "I")
     with pytest.raises(ValueError, match="no image features"):
         published.whole(str(tmp_path / "set.mat"))
+
+
+@pytest.mark.parametrize("version", SAVED)
+def test_a_sparse_matrix_that_points_outside_itself_is_refused(tmp_path, version):
+    outside = csc_matrix(published_set()["T"].astype(float))
+    outside.indices[5] = 1_000_000
+    SAVED[version](tmp_path / "set.mat", changed(T=outside))
+    with pytest.raises(ValueError, match=r"set\.mat: T cannot be read"):
+        published.whole(str(tmp_path / "set.mat"))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damaged_codes_of_types_do_not_end_the_process(tmp_path, compressed):
+    file = tmp_path / "set.mat"
+    savemat(str(file), published_set(), do_compression=compressed)
+    assert len(published.whole(str(file))) == 60
+    savemat(str(file), published_set())
+    whole_file = file.read_bytes()
+    numbers = whole_file.index(b"I\0\0\0", 128) + 4  # the tag of what the matrix I holds
+    file.write_bytes(whole_file[:numbers] + b"\xc8" + whole_file[numbers + 1 :])
+    with pytest.raises(ValueError, match=r"I cannot be read: a part of it is of type 200"):
+        published.whole(str(file))
+    file.write_bytes(whole_file[: len(whole_file) // 2])
+    with pytest.raises(ValueError, match=r"cannot be read|not a \.mat file"):
+        published.whole(str(file))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, whosmat
 from scipy.sparse import csc_matrix, csr_matrix, issparse
 
+from unstuck.cases.agch import mat5
 from unstuck.cases.agch.whole import Whole
 
 IMAGES = ("images", "image", "iall", "fall", "xall", "i", "img", "features", "x")
@@ -197,7 +198,10 @@ def _array(file: Path, key: str) -> Any:
             with h5py.File(file, "r") as opened:
                 found = _of_hdf5(opened[key])
         else:
+            mat5.check(file, key)
             found = loadmat(str(file), variable_names=[key])[key]
+        if issparse(found):  # its indices are used unchecked from here on
+            found.check_format(full_check=True)
     except Exception as error:
         raise ValueError(f"{file.name}: {key} cannot be read: {_said(error)}") from None
     if not (np.issubdtype(found.dtype, np.number) or found.dtype == bool):
@@ -214,9 +218,7 @@ def _of_hdf5(entry: Any) -> Any:
     if "data" not in entry:  # no number but zeros
         return csc_matrix(shape, dtype=np.float32)
     parts = tuple(_own(entry[name]) for name in ("data", "ir", "jc"))
-    found = csc_matrix(parts, shape=shape)
-    found.check_format(full_check=True)
-    return found
+    return csc_matrix(parts, shape=shape)
 
 
 def _own(dataset: Any) -> Array:
