@@ -2,7 +2,6 @@
 
 Zhang et al., Aggregation-Based Graph Convolutional Hashing for Unsupervised Cross-Modal Retrieval,
 IEEE TMM 24, 2022.
-
 """
 
 import json
@@ -62,7 +61,8 @@ class GraphBranch(nn.Module):
         """`adjacency` (n, n), normalised; the result is before any tanh."""
         x = torch.relu(adjacency @ self.first(features))
         x = torch.relu(adjacency @ self.second(x))
-        return self.out(x)
+        codes: Tensor = self.out(x)
+        return codes
 
 
 class Hasher(nn.Module):
@@ -100,11 +100,13 @@ class Hasher(nn.Module):
 
     def images(self, x: Tensor) -> Tensor:
         """Features of pictures (n, d) -> codes (n, bits)."""
-        return self.image((x - self.image_mean) / self.image_std)[1]
+        codes: Tensor = self.image((x - self.image_mean) / self.image_std)[1]
+        return codes
 
     def texts(self, t: Tensor) -> Tensor:
         """Words (n, words), 1 where an item has one -> codes (n, bits)."""
-        return self.text(t * self.word_weight)[1]
+        codes: Tensor = self.text(t * self.word_weight)[1]
+        return codes
 
     def forward(self, x: Tensor, t: Tensor, adjacency: Tensor) -> Outputs:
         """Prepared inputs of a batch, and its normalised adjacency (n, n)."""
