@@ -5,9 +5,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
-from unstuck.cases.agch import codes, evaluate
+from unstuck.cases.agch import codes, evaluate, pictures
 from unstuck.cases.agch.recipe import PRESETS, Recipe
 
 QUERIES, DATABASE, CLASSES, BITS = 12, 40, 4, 16
@@ -170,3 +171,17 @@ def test_files_that_are_none_give_one_line(tmp_path, capsys):
 def test_depths_that_are_none_give_one_line(tmp_path, capsys, words):
     assert evaluate.main([str(left(tmp_path)), *words[:1], "=".join(words[1:])]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_collapsed_codes_are_one_point_of_the_plane(tmp_path):
+    one = np.ones((DATABASE, BITS), np.int8)
+    shares = []
+    for name, changes in (("one", {"database_image": one, "database_text": one}), ("many", {})):
+        run = codes.read(left(tmp_path / name, **changes))
+        pictures.places(tmp_path / "places.png", {name: run}, ())
+        with Image.open(tmp_path / "places.png") as drawn:
+            pixels = np.asarray(drawn.convert("RGB")).astype(int)
+        height, width, _ = pixels.shape
+        plane = pixels[height // 5 : 7 * height // 10, width // 20 : width // 4]  # PCA of images
+        shares.append(float((np.ptp(plane, axis=2) > 40).mean()))  # of coloured pixels
+    assert 0 < shares[0] < shares[1] / 2

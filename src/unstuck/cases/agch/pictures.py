@@ -47,6 +47,7 @@ COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # found items, of the preci
 MATRIX_ITEMS = 400  # a side
 PLACED_ITEMS = 800  # of each modality
 TEXT = 7.5  # points
+A_BIT = 2.0  # by which codes of one bit differ
 
 
 def draw(
@@ -200,7 +201,8 @@ def places(file: Path, runs: Mapping[str, RunCodes], classes: Sequence[str]) -> 
                 axis = row[first + i]
                 _dots(axis, np.split(place, 2)[i], colours, place)
                 axis.set_title(f"{how}: {kind} codes", fontsize=TEXT)
-        row[0].set_ylabel(f"{name}, {run.bits} bits", fontsize=TEXT)
+        unique = f"{len(np.unique(codes, axis=0))} different of {len(codes)} codes"
+        row[0].set_ylabel(f"{name}, {run.bits} bits\n{unique}", fontsize=TEXT)
         handles |= {_class(classes, c): CLASSES[i] for c, i in rank.items()}
         if (colours == len(CLASSES)).any():
             handles["other classes"] = REST
@@ -213,12 +215,13 @@ def places(file: Path, runs: Mapping[str, RunCodes], classes: Sequence[str]) -> 
 
 
 def _placed(codes: NDArray[np.int8], seed: int) -> dict[str, NDArray[np.float64]]:
-    """Codes (n, bits) in the plane, by two methods; equal codes lie within a hair's breadth."""
+    """Codes (n, bits) in the plane, by two methods; of equal codes PCA makes one point."""
     numbers = codes.astype(np.float64)
+    plane = PCA(2).fit_transform(numbers) if numbers.std(0).any() else np.zeros((len(codes), 2))
     numbers += np.random.default_rng(seed).normal(0, 0.01, numbers.shape)  # tells twins apart
     near = min(30.0, (len(codes) - 1) / 3)
     tsne = TSNE(perplexity=near, metric="cosine", init="random", random_state=seed, n_jobs=1)
-    return {"PCA": PCA(2).fit_transform(numbers), "t-SNE": tsne.fit_transform(numbers)}
+    return {"PCA": plane, "t-SNE": tsne.fit_transform(numbers)}
 
 
 def _dots(
@@ -229,7 +232,7 @@ def _dots(
     x, y = part.T
     axis.scatter(x, y, c=colours, cmap=scheme, vmin=0, vmax=len(CLASSES), s=5, linewidths=0)
     low, high = whole.min(0), whole.max(0)
-    margin = 0.04 * (high - low) + 1e-9
+    margin = 0.04 * (high - low) + A_BIT
     axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
     axis.set_ylim(low[1] - margin[1], high[1] + margin[1])
     axis.set_xticks([])
