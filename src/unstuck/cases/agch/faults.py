@@ -18,7 +18,6 @@ FAULTS: Mapping[str, tuple[Changes, tuple[str, ...]]] = {
     # steps of Adam are as long for faint words as for loud ones: only SGD does not hear them
     "sparse-input": (
         {
-            "text_batchnorm": False,
             "text_scale": 0.01,
             "optimizer": "sgd",
             "lr_image": 0.01,

@@ -28,7 +28,7 @@ class Recipe(BaseModel):
     # inputs
     image_input: Literal["standardised", "raw"] = "standardised"
     text_input: Literal["idf", "binary"] = "idf"  # words by rareness, or 0 and 1
-    text_batchnorm: bool = True  # repair (2): BatchNorm1d in front of the sparse text
+    text_batchnorm: bool = False  # repair (2): BatchNorm1d in front of the sparse text
     text_scale: float = Field(default=1.0, gt=0)  # of the words
 
     # model
@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     # similarity targets
     source: Literal["diffused", "batch"] = "diffused"  # whole training set's graph, or the batch
     neighbours: int = Field(default=10, ge=1)  # of an item in that graph
-    rank: int = Field(default=16, ge=1)  # eigenvectors of that graph that are kept
+    rank: int = Field(default=32, ge=1)  # eigenvectors of that graph that are kept
     trivial: bool = False  # True: the constant eigenvector, which places all alike, is kept
     similarity: Literal["product", "sum", "cosine", "distance"] = "product"  # repair (1)
     root: bool = False  # exp(-sqrt(dist) / rho) instead of exp(-dist / rho)
