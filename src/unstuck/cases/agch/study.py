@@ -183,6 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, PackageError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt as stopped:  # what is done is kept; it says how to go on
+        print(stopped, file=sys.stderr)
+        return 130
     return 0
 
 
