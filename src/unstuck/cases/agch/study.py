@@ -6,7 +6,7 @@
 
 Paired trials, kept in runs/study-agch/ and taken up again where they stopped. Prints Markdown.
 
-    lengths      four forms, 16 to 128 bits, and baselines on the same splits
+    lengths      the repaired and the published form, 16 to 128 bits, and baselines on the same splits
     repairs      the notes' four repairs, each alone and each taken away again
     corrections  ours alone on the notes' form, and each taken away from the repaired form
     faults       what each fault of the repaired form costs, and what is named
@@ -26,7 +26,7 @@ from unstuck.cases.agch import study_arms, study_runs, study_tables
 from unstuck.cases.agch.faults import FAULTS
 from unstuck.cases.agch.methods import BASELINES, UNCOMPRESSED
 from unstuck.cases.agch.recipe import PRESETS, Scalar, made
-from unstuck.cases.agch.study_arms import FIRST, FORMS, LENGTHS, SHORT, Changes, differences
+from unstuck.cases.agch.study_arms import BEST, FIRST, FORMS, LENGTHS, SHORT, Changes, differences
 from unstuck.cases.agch.train import HIGHER_IS_BETTER, MARGIN, METRIC, UNIT
 from unstuck.data.package import PackageError
 
@@ -81,10 +81,10 @@ class Study:
         return made(PRESETS[preset].flat() | {"bits": bits or self.bits} | self.fixed).flat()
 
     def _forms(self) -> dict[str, Changes]:
-        """Every form at every length, but the one that they are changes of."""
+        """The best forms at every length, but the one that they are changes of."""
         return {
             f"{form} {n}": {**differences("repaired", form), "bits": n}
-            for form in FORMS
+            for form in BEST
             for n in self.lengths
             if (form, n) not in FIRST
         }
@@ -133,9 +133,9 @@ class Study:
         yield from study_tables.arm_table(self.trial("removed"), "notes")
 
     def corrections_part(self) -> Iterator[str]:
-        yield from study_tables.arm_table(self.trial("corrected"), "notes")
-        yield ""
         yield from study_tables.arm_table(self.trial("uncorrected"), "repaired")
+        yield ""
+        yield from study_tables.arm_table(self.trial("corrected"), "notes")
 
     def faults_part(self) -> Iterator[str]:
         yield from study_tables.arm_table(self.trial("faults"), "repaired")

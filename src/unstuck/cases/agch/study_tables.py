@@ -14,6 +14,7 @@ from unstuck import Trial, Verdict
 from unstuck.cases.agch.methods import BASELINES, UNCOMPRESSED
 from unstuck.cases.agch.study_arms import (
     ABLATION,
+    BEST,
     BEYOND,
     CLAIMS,
     FIRST,
@@ -110,7 +111,7 @@ def _by_method(
     learnt: Trial, others: Trial, lengths: Sequence[int], key: str
 ) -> dict[str, dict[int, Floats]]:
     """A figure of every form and baseline: method, bits, seeds."""
-    found = {form: {n: by_seed(learnt, arm_of(form, n), key) for n in lengths} for form in FORMS}
+    found = {form: {n: by_seed(learnt, arm_of(form, n), key) for n in lengths} for form in BEST}
     for name in BASELINES:
         found[name] = {n: by_seed(others, arm_of(name, n), key) for n in lengths}
     return found
