@@ -6,7 +6,7 @@
 
 Paired trials, kept in runs/study-agch/ and taken up again where they stopped. Prints Markdown.
 
-    lengths      the repaired and the published form, 16 to 128 bits, and baselines on the same splits
+    lengths      repaired and published form, 16 to 128 bits, and baselines on the same splits
     repairs      the notes' four repairs, each alone and each taken away again
     corrections  ours alone on the notes' form, and each taken away from the repaired form
     faults       what each fault of the repaired form costs, and what is named
