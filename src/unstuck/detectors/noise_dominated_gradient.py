@@ -9,8 +9,9 @@ falls, or larger batches do.
 In the second half of a run of `FOR_STEPS` steps or more the gradients of consecutive steps agree by
 less than `AGREE` either way (below it they go back and forth, which is `learning-rate-too-high`),
 and the noise floor, a quarter of gradient times the movement it causes, is above `FLOOR` of the
-loss and below all of it. The loss has settled, its last quarter above `SETTLED` of the one before,
-with more than `LEFT` of its start still there. Games and losses of several stages are left out.
+loss and below all of it, and above `FLOOR` at the end, too: noise falls with a rate that falls. The
+loss has settled, its last quarter above `SETTLED` of the one before, with more than `LEFT` of its
+start still there. Games and losses of several stages are left out.
 
 The reverse is an *info*: gradients that agree by more than `ALIKE` say that a smaller batch would
 give the same steps for less work.
@@ -21,7 +22,8 @@ an *info*, of a batch ten times smaller (twice the batch is then nearly half the
 larger: a loss may fall well with either.
 
 ## Example
->>> from unstuck import Run
+>>> from unstuck import Run, Series
+>>> import numpy as np
 >>> def run(agree=0.02, floor=0.4, end=1.9, start=2.3, steps=800):
 ...     loss = [start] * 10 + [2.0] * (3 * steps // 4 - 10) + [end] * (steps // 4)
 ...     return Run.of(loss__train=loss, gradient_agreement__sgd=[agree] * steps,
@@ -59,6 +61,9 @@ that still falls, one with little left, and a short run:
 []
 >>> probed(8, 60.0, 90.0) + probed(512, 40.0, 60.0) + probed(64, 20.0, 35.0, run().series)
 []
+>>> falls = Series("noise_floor/sgd", np.arange(800), [2.0] * 500 + [0.05] * 300)
+>>> list(noise_dominated_gradient(Run(run().series | {falls.name: falls})))
+[]
 >>> silent = run(end=1.4), run(start=11.0), run(agree=0.7), run(steps=500)
 >>> [f for r in silent for f in noise_dominated_gradient(r)]
 []
@@ -83,7 +88,7 @@ from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Floats, Run, Series
 from unstuck.signals.batch_size import BatchSize, batch_sizes
 from unstuck.signals.games import lone_losses
-from unstuck.signals.levels import start_level
+from unstuck.signals.levels import end_level, start_level
 from unstuck.signals.names import shown, where_of
 from unstuck.signals.spans import finite, from_step, length
 
@@ -178,6 +183,8 @@ def _held_up(run: Run, floor: Series) -> tuple[Series, float] | None:
     third, last = (_mean(half) for half in np.array_split(loss.value, 2))
     share = _mean(floor.value) / _mean(loss.value) if _mean(loss.value) > 0 else 0.0
     if not (FLOOR < share < 1 and last > SETTLED * third):
+        return None
+    if end_level(floor) <= FLOOR * last:  # the rate has fallen, and the noise with it
         return None
     return (loss, share) if last > LEFT * start_level(losses[0]) else None
 

@@ -6,6 +6,7 @@ Levels are medians over several readings, so that one odd batch moves nothing.
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from unstuck.records import Series
 from unstuck.signals.spans import finite
@@ -30,6 +31,15 @@ def end_level(series: Series) -> float:
 def last_median(series: Series) -> Series:
     """The level at the end as a series of one reading: what evidence of it rests on."""
     return Series(f"{series.name} (last median)", series.step[-1:], np.array([end_level(series)]))
+
+
+def running_median(series: Series) -> Series:
+    """Medians of five readings around each, the outermost repeated: odd ones are gone."""
+    if not len(series):
+        return series
+    around = sliding_window_view(np.pad(series.value, FIRST // 2, mode="edge"), FIRST)
+    medians = np.median(around, axis=1)
+    return Series(f"{series.name} (running median)", series.step, medians)
 
 
 def share_left(series: Series) -> float:

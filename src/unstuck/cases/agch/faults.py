@@ -10,7 +10,7 @@ Changes = Mapping[str, Scalar]
 # name -> (change of the repaired recipe, codes a correct diagnosis names first)
 FAULTS: Mapping[str, tuple[Changes, tuple[str, ...]]] = {
     "collapsed-codes": ({"quantisation": 40.0}, ("COL001",)),
-    "unbalanced-bits": ({"quantisation": 7.0, "balance": 0.0}, ("COL002",)),
+    "unbalanced-bits": ({"quantisation": 5.0, "balance": 0.0, "trivial": True}, ("COL002",)),
     "unquantised-codes": ({"align": 100.0}, ("COL003",)),
     "misaligned-modalities": ({"shuffle_pairs": True}, ("COL005",)),
     "miscalibrated-targets": ({"source": "batch", "similarity": "sum"}, ("COL006",)),
