@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from unstuck import cases
-from unstuck.case_options import changes_of
 from unstuck.diagnose import diagnose
 from unstuck.load import load_all
 from unstuck.records import Diagnosis, Recipe, Run, Treatment, Trial
@@ -148,6 +147,8 @@ def prove(
     `changes` are `key=value` words that change the preset. Finished parts of an earlier,
     interrupted call in the same folder are used again.
     """
+    from unstuck.case_options import changes_of  # cases alone need pydantic
+
     console = Console(highlight=False)
     console.rule(f"1. {case}, preset {preset}, watched")
     words = ["--preset", preset, "--seed", str(seed), *_set(changes)]
