@@ -14,6 +14,12 @@ from unstuck.cases.agch.recipe import PRESETS, Recipe
 QUERIES, DATABASE, CLASSES, BITS = 12, 40, 4, 16
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Tables as wide as they want, whatever terminal an earlier test asked for."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def left(folder, seed=0, flips=0.2, **changes):
     """A run's folder with codes of four classes, each bit turned with probability `flips`."""
     rng = np.random.default_rng(seed)

@@ -54,5 +54,5 @@ def test_the_tiny_repaired_case_is_healthy(tmp_path):
 
 def test_cases_are_found_by_their_folder():
     assert "contrast" in casework.names()
-    with pytest.raises(casework.UnknownCaseError, match="there are: contrast"):
+    with pytest.raises(casework.UnknownCaseError, match="there are: agch, contrast"):
         casework.part("nobody", "train")
