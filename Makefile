@@ -9,7 +9,7 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-agch study-demo \
+.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-agch study-zi2zi study-demo \
   study-fix docs screenshot corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
@@ -38,6 +38,7 @@ bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading, watching, probing: what
 	$(BIN)/python bench/preflight.py
 	$(BIN)/python bench/memory_plan.py
 	$(BIN)/python bench/noise_scale.py
+	$(BIN)/python bench/font_training.py
 	$(BIN)/python bench/long_run.py
 	$(BIN)/python bench/ray_scaling.py
 	$(BIN)/python scripts/simulate_trials.py
@@ -47,6 +48,9 @@ study-contrast: $(VENV)/.dev  ## the 2 x 2 x 2 of the contrast case (about 20 mi
 
 study-agch: $(VENV)/.dev  ## forms, repairs, corrections and faults of the agch case (about an hour)
 	$(BIN)/python -m unstuck.cases.agch.study
+
+study-zi2zi: $(VENV)/.dev  ## what the claims about the font GAN are worth (about an hour and a half)
+	$(BIN)/python -m unstuck.cases.zi2zi.study
 
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py

@@ -29,6 +29,8 @@ from unstuck.watcher.telling import targets as targets
 
 if TYPE_CHECKING:
     from unstuck.lab.families import Family as Family
+    from unstuck.lab.families import Recovery as Recovery
+    from unstuck.lab.families_checkpoint import recovered_from_file as recovered_from_file
     from unstuck.lab.paths import path_reliance as path_reliance
     from unstuck.lab.subject import Rollout as Rollout
     from unstuck.lab.subject import Subject as Subject
@@ -44,6 +46,8 @@ _LATER = {
     "note": "unstuck.watcher.session",
     "probe": "unstuck.watcher.session",
     "Family": "unstuck.lab.families",
+    "Recovery": "unstuck.lab.families",
+    "recovered_from_file": "unstuck.lab.families_checkpoint",
     "Subject": "unstuck.lab.subject",
     "Rollout": "unstuck.lab.subject",
     "trial": "unstuck.trials",

@@ -74,6 +74,22 @@ def has(case: str, name: str) -> bool:
     return (Path(cases.__path__[0]) / case / f"{name}.py").is_file()
 
 
+# what every case may have, and commands of their own run
+COMMON = ("item", "train", "evaluate", "search", "diagnose", "probe", "study", "command")
+
+
+def programs(case: str) -> dict[str, str]:
+    """What a case alone can do, with the first line about it: modules with a `main` and a page."""
+    found = {}
+    for file in sorted((Path(cases.__path__[0]) / case).glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))  # reading is enough, and needs no torch
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        if "main" in functions and file.stem not in COMMON:
+            about = (ast.get_docstring(tree) or "").partition("\n")[0]
+            found[file.stem.replace("_", "-")] = about
+    return found
+
+
 def items(case: str) -> dict[str, str]:
     """The items of a case that holds many, with their titles: files with `FAULTS` and a `train`."""
     if case not in names():

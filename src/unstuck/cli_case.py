@@ -13,7 +13,41 @@ from unstuck.records import Diagnosis
 from unstuck.source import UnreadableRunError
 
 
-@click.group(name="case")
+class CaseGroup(click.Group):
+    """Commands for every case, and `CASE PROGRAM ARGS...` for what one case alone can do."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            return found
+        from unstuck import casework
+
+        if cmd_name not in casework.names():
+            return None
+        return ScriptCommand(
+            cmd_name,
+            callback=lambda words: _program(cmd_name, words),
+            params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+            help=f"Programs of the case {cmd_name} alone: PROGRAM ARGS...",
+        )
+
+
+def _program(case: str, words: tuple[str, ...]) -> None:
+    """Run a program of one case, or list them where none is named."""
+    from unstuck import casework
+
+    programs = casework.programs(case)
+    if not words:
+        for name, about in programs.items():
+            click.echo(f"{name:<16} {about}")
+        return
+    if words[0] not in programs:
+        known = f"there are: {', '.join(programs)}" if programs else "it has none of its own"
+        raise click.ClickException(f"case {case} has no program {words[0]!r}; {known}")
+    _as_child((case, *words[1:]), words[0].replace("-", "_"))
+
+
+@click.group(name="case", cls=CaseGroup)
 def case_group() -> None:
     """The reference systems: list, run, diagnose, evaluate, search, prove."""
 

@@ -20,7 +20,7 @@ PLURAL = {"detectors", "sources", "probes", "remedies"}
 DUMPING_GROUND = re.compile(r"^(utils?|common|misc|helpers?|base|core|tools)$")
 FILES = sorted(ROOT.rglob("*.py"))
 LONGEST = 300  # lines
-SHARED_BY_CASES = {"cases", "case_options", "data"}
+SHARED_BY_CASES = {"atomic", "cases", "case_options", "data"}
 
 
 def name_of(path: Path) -> str:

@@ -1,5 +1,7 @@
 """What a cellular automaton cannot reach is found by its radius, and only there."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,6 +97,35 @@ def test_nothing_is_said_where_news_can_travel_anywhere(tmp_path):
     with unstuck.watch(out=tmp_path / "run", budget=None) as run:
         growing(Pyramid, 5)
     assert not unstuck.load(run.path).matching("horizon/*")
+
+
+@dataclass
+class Said:
+    state: torch.Tensor
+
+
+class Saying(Rule):
+    """Gives an object, as some models do, and a dict at times."""
+
+    def forward(self, x):
+        new = super().forward(x)
+        return {"state": new} if x.sum() > 9 else Said(new)
+
+
+def test_a_model_may_give_an_object(tmp_path, capsys):
+    torch.manual_seed(0)
+    rule = Saying()
+    optimizer = torch.optim.Adam(rule.parameters(), lr=1e-3)
+    with unstuck.watch(out=tmp_path / "run", budget=None):
+        for _ in range(3):
+            x = seeded()
+            for _ in range(5):
+                said = rule(x)
+                x = said["state"] if isinstance(said, dict) else said.state
+            optimizer.zero_grad()
+            x.square().mean().backward()
+            optimizer.step()
+    assert "gave up" not in capsys.readouterr().err
 
 
 def test_watching_changes_no_bit(tmp_path):

@@ -12,6 +12,8 @@ generator's adversarial term or else its loss, ends above `ROSE` times its start
 first readings). A minimax loss log(1 - D(G(z))) is negative and rises to nothing: it ends above
 `NOTHING` times its start.
 
+A loss that also names kinds (ACGAN) falls as these are learned: its adversarial term is read alone.
+
 Below `CERTAIN` a discriminator has won whatever its start was, as in a log whose first line is the
 mean of an epoch, where the generator's loss is above `BEATEN` or, if minimax, as near to nothing.
 
@@ -35,7 +37,15 @@ mean of an epoch, where the generator's loss is above `BEATEN` or, if minimax, a
 
 ## Look-alikes
 A balanced game, a discriminator that leads while the generator follows, one that won for a while,
-a minimax loss that is still far from nothing, and a critic whose loss is negative by nature:
+a minimax loss that is still far from nothing, a critic whose loss is negative by nature, and a
+discriminator that has learned the kinds:
+
+>>> def kinds(adv):
+...     values = {"loss/d_loss": (4.4, adv), "term/d_loss/adv": (0.7, adv),
+...               "term/d_loss/category": (3.7, 0.0), "loss/g_loss": (1.0, 5.0)}
+...     return Run.of(**{name: [a] * 20 + [b] * 80 for name, (a, b) in values.items()})
+>>> [len(saturated_discriminator(run)) for run in (kinds(0.3), kinds(0.02))]
+[0, 1]
 
 >>> saturated_discriminator(run(0.095, 1.2))
 []
@@ -73,6 +83,7 @@ from unstuck.records import Evidence, Finding, Floats, Run, Series
 from unstuck.signals.games import adversaries, discriminator_losses
 from unstuck.signals.levels import FIRST, end_level, last_median, start_level
 from unstuck.signals.names import shown
+from unstuck.signals.opponents import the_game
 from unstuck.signals.spans import finite, last_span_beyond, length
 from unstuck.signals.windows import in_windows
 
@@ -92,7 +103,7 @@ CRITIC = re.compile(r"critic|wasserstein|wgan", re.IGNORECASE)  # near zero, it 
 )
 def saturated_discriminator(run: Run) -> Iterator[Finding]:
     rivals = adversaries(run)
-    for series in discriminator_losses(run):
+    for series in (the_game(run, loss) for loss in discriminator_losses(run)):
         start, calm = _first(series, np.max), in_windows(series)
         if not start > 0 or end_level(series) < 0:
             continue

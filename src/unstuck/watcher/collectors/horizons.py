@@ -5,6 +5,7 @@ places. News travel at most the sum of its convolutions' radii. Cells further th
 that was not zero, and exactly as they were, cannot have been built, whatever the rule has learnt.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -107,7 +108,9 @@ def beyond(first: Tensor, last: Tensor, gradient: Tensor, radius: int) -> Tensor
 
 def _canvas(output: Any, first: Tensor) -> Tensor | None:
     """The state among a model's outputs: shaped as what it was given."""
-    found = [output] if isinstance(output, Tensor) else list(output or ())
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    found = output if isinstance(output, tuple | list) else (output,)
     states = [t for t in found if isinstance(t, Tensor) and t.shape == first.shape]
     return next((t for t in reversed(states) if t.requires_grad), None)
 
