@@ -218,6 +218,43 @@ def test_orphans_are_adopted_before_the_first_step(tmp_path, kind):
     assert acted == ["orphans/optimizer"]
 
 
+def test_a_scaler_of_another_optimizer_does_not_put_off_orphans(tmp_path):
+    def forgetful(net):
+        return torch.optim.SGD(net.head.parameters(), lr=1e-3)
+
+    elsewhere = torch.nn.Parameter(torch.ones(1))
+    other, scaler = torch.optim.SGD([elsewhere], lr=1e-3), torch.amp.GradScaler("cpu")
+    scaler.scale(elsewhere.sum()).backward()
+    scaler.step(other)  # not yet updated: it still holds what it has found there
+    losses, _ = watched(
+        tmp_path,
+        {"orphans/optimizer": "added"},
+        forgetful,
+    )
+    assert scaler.is_enabled() and equal(
+        losses,
+        trained(
+            lambda net: torch.optim.SGD([*net.head.parameters(), *net.body.parameters()], lr=1e-3)
+        ),
+    )
+
+
+def test_orphans_join_after_the_first_step_that_a_scaler_makes(tmp_path):
+    torch.manual_seed(1)
+    net = Net()
+    optimizer = torch.optim.SGD(net.head.parameters(), lr=1e-3)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    before, moved = net.body[0].weight.detach().clone(), []
+    with unstuck.watch(out=tmp_path / "run", changes={"orphans/optimizer": "added"}, budget=None):
+        for x, y in batches(2):
+            optimizer.zero_grad()
+            scaler.scale(F.mse_loss(net(x), y)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            moved.append(not torch.equal(before, net.body[0].weight))
+    assert moved == [False, True]
+
+
 def test_a_schedule_goes_on_when_orphans_have_joined(tmp_path):
     net = Net()
     optimizer = torch.optim.Adam(net.head.parameters(), lr=1e-2)

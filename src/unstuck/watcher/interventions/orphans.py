@@ -3,7 +3,7 @@
 Orphans are parameters of the models known by then that have a gradient and belong to no optimizer
 alive. They join the first parameter group, so that learning-rate schedules, which count the groups,
 go on as they are. Under a gradient scaler they join after the first step, whose gradients it has
-unscaled without them. An optimizer that keeps a state for each parameter from the start (Adagrad)
+unscaled without them; a scaler that belongs to another optimizer says nothing. An optimizer that keeps a state for each parameter from the start (Adagrad)
 is left alone.
 """
 
@@ -28,7 +28,7 @@ class Orphans(Intervention):
         self._looked = False
 
     def gradients(self, name: str, optimizer: Optimizer) -> bool:
-        if name == self.where and not self._looked and not _scaled():
+        if name == self.where and not self._looked and not _scaled(optimizer):
             self._adopt(optimizer)
         return True
 
@@ -38,7 +38,7 @@ class Orphans(Intervention):
 
     def _adopt(self, optimizer: Optimizer) -> None:
         self._looked = True
-        first_step = not _scaled()
+        first_step = not _scaled(optimizer)
         if first_step and optimizer.state:
             return
         owned = {
@@ -58,8 +58,11 @@ class Orphans(Intervention):
             self.applied()
 
 
-def _scaled() -> bool:
-    return any(scaler.is_enabled() for scaler in _alive(torch.amp.GradScaler))
+def _scaled(optimizer: Optimizer) -> bool:
+    """Whether a scaler steps this optimizer: it has looked for infinities in its gradients then."""
+    scalers = [one for one in _alive(torch.amp.GradScaler) if one.is_enabled()]
+    states = [one._per_optimizer_states.get(id(optimizer), {}) for one in scalers]
+    return any(state.get("found_inf_per_device") for state in states)
 
 
 def _alive(kind: type[T]) -> list[T]:
