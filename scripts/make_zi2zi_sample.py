@@ -15,7 +15,9 @@ from PIL import Image
 from unstuck.atomic import write_text
 from unstuck.cases.zi2zi import sample
 from unstuck.cases.zi2zi.charsets import characters
-from unstuck.cases.zi2zi.typeface import Layout, drawn, typeface
+from unstuck.cases.zi2zi.glyphs import layouts
+from unstuck.cases.zi2zi.recipe import Recipe
+from unstuck.cases.zi2zi.typeface import drawn, typeface
 
 COUNT, SIMPLEST, MOST = 1000, 100, 100
 
@@ -39,8 +41,9 @@ def sheet(levels: NDArray[np.uint8]) -> Image.Image:
 
 def main() -> None:
     chars = characters("gb2312-l1")
-    layout = Layout(sample.SIDE, sample.CHAR_SIZE)
-    both = [drawn(typeface(name), chars, layout) for name in sample.SHEETS]
+    faces = [typeface(name) for name in sample.SHEETS]
+    first, second = layouts(Recipe(char_size=sample.CHAR_SIZE), faces, chars)
+    both = [drawn(faces[0], chars, first), drawn(faces[1], chars, second)]
     rows = chosen(both[0], chars)
     whole = [pictures[rows].astype(np.float64) / 255 for pictures in both]
     kept = [np.rint(pictures * sample.LEVELS).astype(np.uint8) for pictures in whole]

@@ -121,7 +121,8 @@ def test_all_baselines_stand_in_the_runs_table(run, capsys, monkeypatch):
     rows = [[cell.strip() for cell in line.split("│")] for line in printed.out.splitlines()]
     found = {row[1]: row for row in rows if len(row) > 3 and row[2] == "1"}
     assert list(found)[1:] == ["copy source", "nearest font", "L1 alone"]
-    assert float(found["nearest font"][3]) <= float(found["copy source"][3])  # L1, at its best size
+    near, copy = (float(found[name][3]) for name in ("nearest font", "copy source"))
+    assert near < 1.1 * copy  # L1: what is nearest in training is about as near held out
     title = "12 held-out characters, 64 px, DejaVuSans.ttf -> DejaVuSans-Bold.ttf"
     assert title in printed.out
     assert "legibility: 10 characters" in printed.out

@@ -5,6 +5,7 @@ import pytest
 import torch
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
+from zi2zi_fonts import font
 
 from unstuck.cases.zi2zi import export_font, sample, tracing
 from unstuck.cases.zi2zi.infer import Hand, sources
@@ -41,6 +42,24 @@ def rendered(file, chars, size=sample.SIDE, em=sample.CHAR_SIZE):
         ImageDraw.Draw(page).text(place, char, fill=0, font=font, anchor="ls")
         found.append(np.asarray(page))
     return np.stack(found)
+
+
+def test_characters_stand_where_the_source_font_has_them(tmp_path):
+    glyphs = {"_": [(0, 0, 500, 125)], "^": [(250, 625, 750, 750)], "-": [(500, 250, 1000, 500)]}
+    source = font(tmp_path / "source.ttf", glyphs)
+    recipe = Recipe(source=str(source), target=str(source), charset=str(chars_file(tmp_path)))
+    found, file = sources(recipe, "_^-"), tmp_path / "a.ttf"
+    assert not export_font.export(Hand(tmp_path, Same(), recipe, 0), found, "Mine", file)
+    first, second = (ImageFont.truetype(str(one), 1000) for one in (source, file))
+    for char in glyphs:
+        there, here = (one.getbbox(char, anchor="ls") for one in (first, second))
+        assert here == pytest.approx(there, abs=20)  # a picture's px has 18 units
+
+
+def chars_file(tmp_path):
+    file = tmp_path / "chars.txt"
+    file.write_text("_^-")
+    return file
 
 
 def copied(tmp_path, ending, module=Same):

@@ -78,7 +78,7 @@ def test_scans_are_paired_by_their_names(fonts, tmp_path, capsys):
 
 
 def test_shifted_targets_are_told_of(fonts, tmp_path, capsys):
-    words = ("--source", fonts[0], "--target", fonts[2], "--charset", charset(tmp_path))
+    words = ("--source", fonts[0], "--target", fonts[0], "--charset", charset(tmp_path))
     assert ran(*words, "--target-x", 3, "--out", tmp_path / "pairs") == 0
     assert "target_x=-3" in capsys.readouterr().out
 

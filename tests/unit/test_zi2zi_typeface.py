@@ -43,6 +43,22 @@ def test_a_box_is_drawn_in_the_middle_and_shifted(tmp_path):
     assert middle(shifted) == (34.5, 26.5)
 
 
+def test_characters_keep_their_places_beside_each_other(tmp_path):
+    """A low, a high and a middle box: each is where the font has it, all together in the middle."""
+    glyphs = {"_": [(0, 0, 500, 125)], "^": [(250, 625, 750, 750)], "-": [(500, 250, 1000, 500)]}
+    face = Typeface(font(tmp_path / "a.ttf", glyphs))
+    found = typeface.middle(face, "_^-", 40)
+    assert found == pytest.approx((20, -40 * (62.5 + 687.5 + 375) / 3000), abs=0.5)
+    low, high, beside = drawn(face, "_^-", Layout(64, 40, middle=found))
+    assert np.subtract(middle(low), middle(high)) == pytest.approx((-10, 25), abs=1)
+    assert np.subtract(middle(beside), middle(high)) == pytest.approx((10, 12.5), abs=1)
+    mean = np.mean([middle(picture) for picture in (low, high, beside)], axis=0)
+    assert mean == pytest.approx((31.5, 31.5), abs=1)
+    shifted = drawn(face, "_", Layout(64, 40, 3, -5, found))[0]
+    assert np.subtract(middle(shifted), middle(low)).tolist() == [3, -5]
+    assert (drawn(face, "_", Layout(64, 40, 60, 0, found)) == 255).all()
+
+
 def test_what_leaves_the_canvas_is_cut_off(tmp_path):
     face = Typeface(font(tmp_path / "a.ttf", {"大": [(-400, -900, 1500, 1800)], "一": []}))
     picture, blank = drawn(face, "大一", Layout(64, 60))

@@ -18,7 +18,8 @@ def font(file: Path, glyphs: Mapping[str, Boxes], name: str = "Boxes") -> Path:
     builder.setupGlyphOrder(names)
     builder.setupCharacterMap({ord(c): g for c, g in zip(glyphs, names[1:], strict=True)})
     builder.setupGlyf({g: _glyph(boxes) for g, boxes in zip(names, drawn, strict=True)})
-    builder.setupHorizontalMetrics(dict.fromkeys(names, (EM, 0)))
+    left = [min((box[0] for box in some), default=0) for some in drawn]
+    builder.setupHorizontalMetrics({g: (EM, x) for g, x in zip(names, left, strict=True)})
     builder.setupHorizontalHeader(ascent=880, descent=-120)
     builder.setupNameTable({"familyName": name, "styleName": "Regular"})
     builder.setupOS2(sTypoAscender=880, sTypoDescender=-120)

@@ -19,7 +19,7 @@ from unstuck.cases.zi2zi.held_out import HeldOut, read
 from unstuck.cases.zi2zi.metrics import l1
 from unstuck.cases.zi2zi.packages import NAMES
 from unstuck.cases.zi2zi.recipe import Recipe
-from unstuck.cases.zi2zi.typeface import Layout, Typeface, drawn, fitted, typeface
+from unstuck.cases.zi2zi.typeface import Layout, Typeface, drawn, fitted, middle, typeface
 from unstuck.data.package import cache
 
 NEAREST, L1_ALONE = "nearest font", "L1 alone"
@@ -111,7 +111,8 @@ def _tried(face: Typeface, compared: Pairs, characters: list[str]) -> tuple[floa
     size = compared.target.shape[-1]
     fit = fitted(face, known, size)
     least, most = (round(share * fit) for share in SIZES)
-    layouts = [Layout(size, em) for em in range(least, most + 1, max(1, size // 64))]
+    sizes = range(least, most + 1, max(1, size // 64))
+    layouts = [Layout(size, em, middle=middle(face, known, em)) for em in sizes]
     apart = [float(l1(drawn_by(face, known, at), compared.target).mean()) for at in layouts]
     far = min(apart)
     if far < SAME:

@@ -15,12 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from numpy.typing import NDArray
 
 from unstuck.cases.zi2zi import sample
 from unstuck.cases.zi2zi.infer import Hand, Sources, batches, hand, sources, wanted
@@ -42,22 +40,17 @@ def family(name: str) -> str:
     return name.strip()
 
 
-def origins(found: Sources, recipe: Recipe) -> NDArray[np.float64]:
-    """Where (0, 0) px of each picture lies in the em (n, 2), units.
+def origin(found: Sources, recipe: Recipe) -> tuple[float, float]:
+    """Where (0, 0) px of the pictures lies in the em, units: as the source font has it.
 
-    The ink of a picture is in its middle. It is put where the source font has its ink, or in the
-    middle of the em where there is no font.
+    Without a font the middle of the pictures is that of the em.
     """
     scale = EM / size_of(found)
-    middle = np.array([[EM / 2, (ASCENT + DESCENT) / 2]] * len(found.characters))
-    if found.face is not None:
-        font = found.face.at(size_of(found))
-        boxes = np.array([font.getbbox(c, anchor="ls") for c in found.characters], np.float64)
-        middle[:, 0] = (boxes[:, 0] + boxes[:, 2]) / 2 * scale
-        middle[:, 1] = -(boxes[:, 1] + boxes[:, 3]) / 2 * scale
+    x, y = (EM / 2, (ASCENT + DESCENT) / 2)
+    if found.layout is not None and found.layout.middle is not None:
+        x, y = found.layout.middle[0] * scale, -found.layout.middle[1] * scale
     half = recipe.size / 2
-    corner = np.array([-(half + recipe.target_x), half + recipe.target_y])
-    return middle + corner * scale
+    return x - (half + recipe.target_x) * scale, y + (half + recipe.target_y) * scale
 
 
 def size_of(found: Sources) -> int:
@@ -76,14 +69,14 @@ def advances(found: Sources) -> list[int]:
 def write(
     lines: Mapping[str, Sequence[Outline]],
     scale: float,
-    places: NDArray[np.float64],
+    place: tuple[float, float],
     widths: Sequence[int],
     name: str,
     file: Path,
 ) -> None:
     """A font of outlines by character, whole or not at all; ValueError for another ending.
 
-    `scale` is units a px; `places` (n, 2) and `widths` are those of the characters in order.
+    `scale` is units a px, `place` is where (0, 0) px lies, `widths` are of the characters in order.
     """
     if file.suffix.lower() not in KINDS:
         raise ValueError(f"--out needs a name that ends in {' or '.join(KINDS)}, got {file.name}")
@@ -97,13 +90,10 @@ def write(
     cmap = {ord(c): glyph for c, glyph in names.items()}
     builder.setupCharacterMap(cmap | ({32: "space"} if extra else {}))
     wide = [EM, *[EM // 2 for _ in extra], *widths]
-    empty = [((), (0.0, 0.0))] * (1 + len(extra))
-    drawn = [*empty, *zip(lines.values(), map(tuple, places.tolist()), strict=True)]
+    drawn = [(), *[() for _ in extra], *lines.values()]
     glyphs = {
         glyph: _glyph(some, scale, place, width, quadratic)
-        for glyph, (some, place), width in zip(
-            builder.font.getGlyphOrder(), drawn, wide, strict=True
-        )
+        for glyph, some, width in zip(builder.font.getGlyphOrder(), drawn, wide, strict=True)
     }
     _tables(builder, glyphs, dict(zip(glyphs, wide, strict=True)), name, quadratic)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -168,9 +158,9 @@ def export(own: Hand, found: Sources, name: str, file: Path, size: int = 64) -> 
     rows = [i for i, c in enumerate(found.characters) if lines[c]]
     if not rows:
         raise ValueError(f"{own.run} draws nothing for these characters: is it trained?")
-    places, widths = origins(found, own.recipe)[rows], advances(found)
+    place, widths = origin(found, own.recipe), advances(found)
     inked = {found.characters[i]: lines[found.characters[i]] for i in rows}
-    write(inked, EM / size_of(found), places, [widths[i] for i in rows], name, file)
+    write(inked, EM / size_of(found), place, [widths[i] for i in rows], name, file)
     return [c for c in found.characters if not lines[c]]
 
 

@@ -60,7 +60,10 @@ def pairs_of(recipe: Recipe) -> tuple[list[Pair], Mapping[str, str], list[Layout
 def pairs_with_images(
     recipe: Recipe, folder: Path
 ) -> tuple[list[Pair], Mapping[str, str], list[Layout]]:
-    """Pairs of the source font with pictures; ValueError where there are none."""
+    """Pairs of the source font with pictures; ValueError where there are none.
+
+    A scan does not say where its character starts: the ink of both lies in the middle.
+    """
     scans = named_pictures(folder)
     face = typeface(recipe.source)
     absent, blank = face.missing(scans)

@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from unstuck.cases.zi2zi import sample
 from unstuck.cases.zi2zi.charsets import characters
 from unstuck.cases.zi2zi.recipe import Recipe
-from unstuck.cases.zi2zi.typeface import Layout, Typeface, drawn, fitted, moved, typeface
+from unstuck.cases.zi2zi.typeface import Layout, Typeface, drawn, fitted, middle, moved, typeface
 
 ALIKE = 0.1  # fonts whose fitted sizes differ by less are drawn at one size
 SHOWN = 8  # characters that a message names
@@ -138,7 +138,7 @@ def _lacking(face: Typeface, chars: str, charset: str, dropped: dict[str, str]) 
 
 
 def layouts(recipe: Recipe, faces: Sequence[Typeface], chars: str) -> tuple[Layout, ...]:
-    """Where each face draws: at the size given, or fitted to the canvas.
+    """Where each face draws: at the size given, or fitted, its ink in the middle on average.
 
     Faces that would fit at about the same size are drawn at the smallest of these: strokes of two
     fonts lie on each other only where their ems do. (Noto Sans SC at 57 px and LXGW WenKai at 56
@@ -149,7 +149,23 @@ def layouts(recipe: Recipe, faces: Sequence[Typeface], chars: str) -> tuple[Layo
     sizes = [least if size < (1 + ALIKE) * least else size for size in sizes]
     shifts = [(recipe.source_x, recipe.source_y)]
     shifts += [(recipe.target_x, recipe.target_y)] * (len(faces) - 1)
-    return tuple(Layout(recipe.size, size, *by) for size, by in zip(sizes, shifts, strict=True))
+    found = [
+        Layout(recipe.size, size, *by, middle(face, chars, size))
+        for face, size, by in zip(faces, sizes, shifts, strict=True)
+    ]
+    return (found[0], *(beside(found[0], one) for one in found[1:]))
+
+
+def beside(first: Layout, second: Layout) -> Layout:
+    """The second with its middle where whole pixels have put that of the first."""
+    if first.middle is None or second.middle is None:
+        return second
+    half = first.size / 2
+    x, y = (
+        by - round(half - one) + half - one
+        for by, one in zip(second.middle, first.middle, strict=True)
+    )
+    return replace(second, middle=(x, y))
 
 
 def _pairs(found: Fonts, chars: Sequence[Sequence[str]]) -> Pairs:

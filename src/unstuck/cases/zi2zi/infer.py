@@ -32,7 +32,7 @@ from unstuck.cases.zi2zi.model import Generator
 from unstuck.cases.zi2zi.recipe import Recipe
 from unstuck.cases.zi2zi.sheet import sheet
 from unstuck.cases.zi2zi.train import bytes_of, generated
-from unstuck.cases.zi2zi.typeface import Layout, Typeface, drawn, fitted, typeface
+from unstuck.cases.zi2zi.typeface import Layout, Typeface, drawn, fitted, middle, typeface
 from unstuck.data.package import PackageError
 
 MADE = "infer.json"  # in a folder of characters: what drew them
@@ -78,7 +78,8 @@ def sources(recipe: Recipe, chars: str, source: str | None = None) -> Sources:
         size = recipe.char_size or fitted(face, known, recipe.size)
         if recipe.source == "sample" and abs(size / sample.CHAR_SIZE - 1) < glyphs.ALIKE:
             size = sample.CHAR_SIZE
-        layout = Layout(recipe.size, size, recipe.source_x, recipe.source_y)
+        shift = (recipe.source_x, recipe.source_y)
+        layout = Layout(recipe.size, size, *shift, middle(face, known, size))
     lacking = {c for some in face.missing(chars) for c in some}
     kept = _kept(chars, lacking, f"{face.name} has")
     return Sources(kept, drawn(face, kept, layout), tuple(sorted(lacking)), face, layout)

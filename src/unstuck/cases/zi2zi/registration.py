@@ -1,7 +1,7 @@
 """How far the targets lie off the sources, told before anything is trained on them.
 
-A pixel loss asks for the offset, too, and what is drawn has it ever after. Characters are drawn
-with their ink in the middle, so what is compared is the middle of the ink of both pictures of a
+A pixel loss asks for the offset, too, and what is drawn has it ever after. A font is drawn with its
+ink in the middle on average, so what is compared is the middle of the ink of both pictures of a
 pair: right to half a pixel even between a sans and a running hand. Phase correlation, which is
 better where both pictures show the same thing, is not here: of pairs of a sans and a kai font a
 fifth agree within a pixel, and of a sans and a brush it finds 4 px where there are none.
@@ -15,14 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unstuck.cases.zi2zi.typeface import mean_of_half, middles
+
 PAIRS = 200  # looked at, evenly chosen
-END = 0.01  # share of the ink outside the two ends, so that a speck of a scan is no end
-FAR = 0.75  # px of 64: eight fonts drawn in the middle lie up to 0.54 off a sans
+FAR = 0.75  # px of 64: whole pixels leave 0.5 at most between fonts drawn in the middle
 AGREE = 1.5  # px of 64: pairs closer to the common offset agree with it
 MOST = 0.5  # of the pairs have to agree, or they lie here and there and no shift would help
-LEAST = 1e-6  # ink of a picture that has any
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,36 +56,18 @@ def registration(source: Tensor, target: Tensor) -> Registration:
         )
     count, size = len(source), source.shape[-1]
     rows = torch.linspace(0, max(0, count - 1), min(PAIRS, count)).round().long()
-    apart = _middles(target[rows]) - _middles(source[rows])
+    apart = middles(_ink(target[rows])) - middles(_ink(source[rows]))
     apart = apart[np.isfinite(apart).all(1)]
     if not len(apart):
         return Registration(0.0, 0.0, 0.0, math.inf, 0, size)
-    x, y = (_mean_of_half(column) for column in apart.T)
+    x, y = mean_of_half(apart)
     far = np.hypot(apart[:, 0] - x, apart[:, 1] - y)
     confidence = float((far < AGREE * size / 64).mean())
     return Registration(x, y, confidence, float(np.median(far)), len(apart), size)
 
 
-def _middles(pictures: Tensor) -> Floats:
-    """(n, 2), px to the right and down: midway between the ends of the ink; nan without ink."""
-    ink: Floats = ((1 - pictures[:, 0].double()) / 2).numpy()
-    found = np.stack([_middle(ink.sum(1)), _middle(ink.sum(2))], 1)
-    return np.asarray(np.where(ink.sum((1, 2))[:, None] < LEAST, np.nan, found))
-
-
-def _middle(profile: Floats) -> Floats:
-    """(n,) of the ink along one axis (n, s): ends between pixels are read off a straight line."""
-    inside = np.cumsum(profile, 1) / np.maximum(profile.sum(1, keepdims=True), LEAST)
-    inside = np.pad(inside, ((0, 0), (1, 0)))
-    edge = np.arange(inside.shape[1])
-    ends = [[float(np.interp(part, row, edge)) for part in (END, 1 - END)] for row in inside]
-    return np.asarray(np.mean(np.reshape(ends, (-1, 2)), 1))
-
-
-def _mean_of_half(values: Floats) -> float:
-    ordered = np.sort(values)
-    quarter = len(values) // 4
-    return float(ordered[quarter : len(values) - quarter].mean())
+def _ink(pictures: Tensor) -> NDArray[np.float64]:
+    return np.asarray((1 - pictures[:, 0].double()) / 2)
 
 
 def described(found: Registration) -> str:

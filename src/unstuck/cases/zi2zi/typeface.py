@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from fontTools.ttLib import TTFont
@@ -25,17 +24,27 @@ PAPER = 255
 INK_AT = 64  # px at which it is looked whether a character draws anything
 MARGIN = 1 / 16  # of the canvas, kept free on every side
 FIT = 0.99  # share of the characters whose ink keeps the margin
-MEASURED = 400  # characters that the size is fitted by
+MEASURED = 400  # characters that size and place are measured on
+END = 0.01  # share of the ink outside each of its ends
+LEAST = 1e-6  # ink of a picture that has any
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a character is drawn: all in px, right and down are positive."""
+    """Where a character is drawn: all in px, right and down are positive.
+
+    `middle` is the place, seen from where a character starts on its baseline, that lies in the
+    middle of the canvas (to a whole pixel) before it is shifted by x and y. Without one the middle
+    of each character's own ink does: then strokes of two fonts miss each other by chance.
+    """
 
     size: int  # side of the canvas
     char_size: int  # em of the font
     x: int = 0
     y: int = 0
+    middle: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= LARGEST_SIZE or not 4 <= self.char_size <= LARGEST_SIZE:
@@ -45,6 +54,11 @@ class Layout:
             )
         if max(abs(self.x), abs(self.y)) > self.size:
             raise ValueError(f"shift ({self.x}, {self.y}) px leaves the canvas of {self.size} px")
+
+    def start(self, middle: tuple[float, float]) -> tuple[int, int]:
+        """Where a character of that middle starts on the canvas, px; Pillow draws on whole ones."""
+        x, y = (round(self.size / 2 - by) for by in middle)
+        return x + self.x, y + self.y
 
 
 class Typeface:
@@ -99,10 +113,14 @@ class Typeface:
             self._sized[size] = self._opened(size)
         return self._sized[size]
 
-    def ink(self, char: str, size: int = INK_AT) -> tuple[int, int]:
-        """Width and height of what a character draws, px; (0, 0) where it draws nothing."""
-        found = self._read(char, size, "getmask").getbbox()
-        return (found[2] - found[0], found[3] - found[1]) if found else (0, 0)
+    def box(self, char: str, size: int) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the ink, px from where the character starts; or all 0."""
+        try:  # a font's getbbox would reach as far as the character's advance
+            mask, (x, y) = self.at(size).getmask2(char, anchor="ls")
+        except OSError as error:
+            raise ValueError(f"{self.path} is damaged at {char!r}: {error}") from None
+        ink = mask.getbbox()
+        return (ink[0] + x, ink[1] + y, ink[2] + x, ink[3] + y) if ink else (0, 0, 0, 0)
 
     def has(self, char: str) -> bool:
         """Whether the face claims the character and draws something for it."""
@@ -120,15 +138,8 @@ class Typeface:
 
     def _inked(self, char: str) -> bool:
         if char not in self._known:
-            left, top, right, bottom = self._read(char, INK_AT, "getbbox")
-            self._known[char] = right > left and bottom > top
+            self._known[char] = any(self.box(char, INK_AT))
         return self._known[char]
-
-    def _read(self, char: str, size: int, how: str) -> Any:
-        try:
-            return getattr(self.at(size), how)(char)
-        except OSError as error:
-            raise ValueError(f"{self.path} is damaged at {char!r}: {error}") from None
 
     @cached_property
     def _known(self) -> dict[str, bool]:
@@ -152,19 +163,26 @@ def typeface(name: str) -> Typeface:
 
 
 def drawn(face: Typeface, chars: Sequence[str], layout: Layout) -> NDArray[np.uint8]:
-    """Characters (n, size, size), 0 ink and 255 paper: the ink's box in the middle, then shifted.
+    """Characters (n, size, size), 0 ink and 255 paper, where the layout has them.
 
     What leaves the canvas is cut off. ValueError where the font is damaged at a character.
     """
-    font, size = face.at(layout.char_size), layout.char_size
-    found = np.full((len(chars), layout.size, layout.size), PAPER, np.uint8)
+    font, size, middle = face.at(layout.char_size), layout.size, layout.middle
+    found = np.full((len(chars), size, size), PAPER, np.uint8)
+    # a page of its own, with room for what leaves its em, is for ink that is centred later
+    side, start = 3 * layout.char_size, (layout.char_size, 2 * layout.char_size)
+    if middle is not None:
+        side, start = size, layout.start(middle)
     for picture, char in zip(found, chars, strict=True):
-        page = Image.new("L", (3 * size, 3 * size), PAPER)  # room for what leaves its em
+        page = Image.new("L", (side, side), PAPER)
         try:
-            ImageDraw.Draw(page).text((size, size // 2), char, fill=0, font=font)
+            ImageDraw.Draw(page).text(start, char, fill=0, font=font, anchor="ls")
         except OSError as error:
             raise ValueError(f"{face.path} is damaged at {char!r}: {error}") from None
-        centred(np.asarray(page), picture, layout.x, layout.y)
+        if middle is None:
+            centred(np.asarray(page), picture, layout.x, layout.y)
+        else:
+            picture[:] = np.asarray(page)
     return found
 
 
@@ -201,11 +219,56 @@ def moved(pictures: NDArray[np.uint8], x: int, y: int) -> NDArray[np.uint8]:
 
 
 def fitted(face: Typeface, chars: Sequence[str], size: int) -> int:
-    """Largest size (px) at which the ink of FIT of the characters keeps a margin on a canvas.
+    """Largest size (px) at which the ink of FIT of the characters fits a canvas.
 
+    It leaves a margin when it lies in the middle, and stays on the canvas where the font has it.
     Measured on an even choice of at most MEASURED of them, at the canvas's own size.
     """
-    step = max(1, len(chars) // MEASURED)
-    sides = [max(face.ink(char, size)) for char in chars[::step]]
-    side = float(np.quantile([side for side in sides if side] or [size], FIT))
-    return max(4, min(2 * size, int(size * size * (1 - 2 * MARGIN) / side)))
+    boxes = np.array([face.box(char, size) for char in _some(chars)], np.float64)
+    boxes = boxes[boxes[:, 2] > boxes[:, 0]].reshape(-1, 2, 2)  # corners
+    if not len(boxes):
+        return max(4, int(size * (1 - 2 * MARGIN)))
+    side = np.quantile((boxes[:, 1] - boxes[:, 0]).max(1), FIT)
+    apart = np.abs(boxes - mean_of_half(boxes.mean(1)))
+    reach = np.quantile(apart.max((1, 2)), FIT)
+    return max(4, min(2 * size, int(size * size * min((1 - 2 * MARGIN) / side, 0.5 / reach))))
+
+
+def middle(face: Typeface, chars: Sequence[str], char_size: int) -> tuple[float, float]:
+    """Where the characters' ink is on average, px right of and below where a character starts.
+
+    Measured on an even choice of at most MEASURED of them.
+    """
+    wide = Layout(min(2 * char_size, LARGEST_SIZE), char_size, middle=(0, 0))
+    across, down = mean_of_half(middles(1 - drawn(face, _some(chars), wide) / PAPER))
+    return across - wide.size / 2, down - wide.size / 2
+
+
+def middles(ink: Floats) -> Floats:
+    """(n, 2) of ink (n, h, w): midway between its ends, px to the right and down; nan without ink.
+
+    An end is where END of the ink lies outside, so that a speck of a scan is none.
+    """
+    found = np.stack([_midway(ink.sum(1)), _midway(ink.sum(2))], 1)
+    return np.asarray(np.where(ink.sum((1, 2))[:, None] < LEAST, np.nan, found))
+
+
+def _midway(profile: Floats) -> Floats:
+    """(n,) of the ink along one axis (n, s): ends between pixels are read off a straight line."""
+    inside = np.cumsum(profile, 1) / np.maximum(profile.sum(1, keepdims=True), LEAST)
+    inside = np.pad(inside, ((0, 0), (1, 0)))
+    edge = np.arange(inside.shape[1])
+    ends = [[float(np.interp(part, row, edge)) for part in (END, 1 - END)] for row in inside]
+    return np.asarray(np.mean(np.reshape(ends, (-1, 2)), 1))
+
+
+def mean_of_half(places: Floats) -> tuple[float, float]:
+    """The mean of the half of the places (n, 2) that lies in the middle, in each of the two."""
+    ordered = np.sort(places[np.isfinite(places).all(1)], axis=0)
+    quarter = len(ordered) // 4
+    x, y = ordered[quarter : len(ordered) - quarter].mean(0) if len(ordered) else (0.0, 0.0)
+    return float(x), float(y)
+
+
+def _some(chars: Sequence[str]) -> Sequence[str]:
+    return chars[:: max(1, len(chars) // MEASURED)]

@@ -3,8 +3,8 @@
 Orphans are parameters of the models known by then that have a gradient and belong to no optimizer
 alive. They join the first parameter group, so that learning-rate schedules, which count the groups,
 go on as they are. Under a gradient scaler they join after the first step, whose gradients it has
-unscaled without them; a scaler that belongs to another optimizer says nothing. An optimizer that keeps a state for each parameter from the start (Adagrad)
-is left alone.
+unscaled without them; a scaler of another optimizer says nothing. An optimizer that keeps a state
+for each parameter from the start (Adagrad) is left alone.
 """
 
 import gc
