@@ -10,6 +10,7 @@ Paired trials, kept in runs/study-zi2zi/ and taken up again where they stopped. 
     game     learning rates, weights, losses and penalties of the two players
     batch    batch sizes at equal pictures and at equal updates, accumulation
     network  attention, skips, width, and the generator's other terms
+    styles   two target fonts, labels shuffled between them
     faults   what each fault of the repaired form costs, and what is named
     claims   every claim with the arms that test it
 """
@@ -24,7 +25,7 @@ from unstuck import Trial, case_options
 from unstuck.cases.zi2zi import study_runs, study_tables
 from unstuck.cases.zi2zi.faults import FAULTS
 from unstuck.cases.zi2zi.recipe import PRESETS, Scalar, made
-from unstuck.cases.zi2zi.study_arms import SMALL, TRIALS, Changes
+from unstuck.cases.zi2zi.study_arms import BASES, SMALL, TRIALS, Changes
 from unstuck.cases.zi2zi.train import HIGHER_IS_BETTER, MARGIN, METRIC, UNIT
 from unstuck.data.package import PackageError
 
@@ -56,7 +57,8 @@ class Study:
         return self._trials[name]
 
     def _run(self, name: str, preset: str, arms: Mapping[str, Changes]) -> Trial:
-        baseline = made(PRESETS[preset].flat() | dict(SMALL) | self.fixed).flat()
+        base = dict(SMALL) | dict(BASES.get(name, {}))
+        baseline = made(PRESETS[preset].flat() | base | self.fixed).flat()
         changed = {
             arm: {key: value for key, value in changes.items() if key not in self.fixed}
             for arm, changes in arms.items()

@@ -1,5 +1,6 @@
 """What the study changes of which form, and which changes test which published claim."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +32,13 @@ def as_many_updates(batch: int) -> Changes:
     """Another size of batches, with epochs for as many updates as `BATCH` makes."""
     return {"batch_size": batch, "epochs": max(1, round(EPOCHS * batch / BATCH))}
 
+
+# label shuffling draws every picture in a second style, too: it needs two
+TWO_STYLES: Changes = {
+    "source": "noto-sans-sc",
+    "target": os.pathsep.join(("lxgw-wenkai", "tw-kai")),
+}
+BASES: Mapping[str, Changes] = {"styles": TWO_STYLES}  # trial -> what its baseline has besides
 
 L1_ALONE: Changes = {"lambda_adv": 0.0, "balance": "fixed", "category": 0.0, "const": 0.0}
 
@@ -107,6 +115,14 @@ TRIALS: Mapping[str, tuple[str, Mapping[str, Changes]]] = {
             "const pooled": {"const_kind": "pooled"},
             "category alike": {"category_d": 1.0},
             "2 px off": {"target_x": 2, "target_y": 2},
+        },
+    ),
+    "styles": (
+        "reported",
+        {
+            "labels shuffled": {"shuffled_labels": True},
+            "R1 + R2": {"r1": 30.0, "r2": 30.0},
+            "labels shuffled, R1 + R2": {"shuffled_labels": True, "r1": 30.0, "r2": 30.0},
         },
     ),
 }
@@ -243,5 +259,6 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim("lr_D = 4 lr_G with penalties", "TTUR", "game", "lr_D = 4 lr_G, R1 + R2", "better"),
         Claim("concatenated skips", "UNet", "network", "skips concatenated", "better"),
         Claim("no const term", "ours", "network", "no const", "better"),
+        Claim("labels shuffled", "zi2zi, 2017", "styles", "labels shuffled", "better"),
     ),
 }
