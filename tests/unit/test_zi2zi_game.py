@@ -1,5 +1,8 @@
 """One update of both networks: terms reach what they should, accumulation is the large batch."""
 
+import dataclasses
+import os
+
 import pytest
 import torch
 
@@ -199,3 +202,18 @@ def test_augmentation_moves_both_halves_of_a_pair_alike_and_lets_gradients_throu
     assert not torch.equal(found, x)
     found.sum().backward()
     assert 0 < (x.grad == 1).float().mean() < 1
+
+
+def test_shuffled_labels_draw_a_second_style_that_no_picture_compares():
+    """Their terms are those of the game and const; without a game they have nothing to say."""
+    two = {"source": "a.ttf", "target": os.pathsep.join(("b.ttf", "c.ttf"))}
+    b = batch(4)
+    b = dataclasses.replace(b, other_styles=1 - b.styles)
+    paired, both = (
+        after([[b]], batch_size=4, shuffled_labels=shuffled, **two) for shuffled in (False, True)
+    )
+    terms = {"cheat_loss", "category_loss", "const_loss"}
+    assert both.said.keys() - paired.said.keys() == {f"other_{name}" for name in terms}
+    assert both.said["l1_loss"] == paired.said["l1_loss"]
+    assert both.said["other_category_loss"] != both.said["category_loss"]
+    assert not torch.equal(weights(both), weights(paired))

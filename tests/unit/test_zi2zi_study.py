@@ -5,7 +5,7 @@ import pytest
 from unstuck.cases.zi2zi import study, study_tables
 from unstuck.cases.zi2zi.faults import FAULTS, TREATMENTS
 from unstuck.cases.zi2zi.recipe import PRESETS, made
-from unstuck.cases.zi2zi.study_arms import CLAIMS, SMALL, TRIALS
+from unstuck.cases.zi2zi.study_arms import BASES, CLAIMS, SMALL, TRIALS
 from unstuck.cases.zi2zi.study_tables import Effect, verdict
 
 UP, DOWN, WIDE = Effect(0.01, 0.005, 0.015), Effect(-0.01, -0.015, -0.005), Effect(0, -0.1, 0.1)
@@ -15,7 +15,7 @@ TINY_L1, TINY_FRECHET = Effect(0.0, -0.001, 0.001), Effect(0.0, -1.0, 1.0)
 @pytest.mark.parametrize("trial", TRIALS)
 def test_every_arm_is_a_recipe_that_differs_from_its_baseline(trial):
     preset, arms = TRIALS[trial]
-    base = made(PRESETS[preset].flat() | dict(SMALL))
+    base = made(PRESETS[preset].flat() | dict(SMALL) | dict(BASES.get(trial, {})))
     found = {arm: made(base.flat() | dict(changes)) for arm, changes in arms.items()}
     assert base not in found.values()
     assert len(set(found.values())) == len(found)

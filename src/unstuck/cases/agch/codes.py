@@ -5,17 +5,15 @@ which has that folder as `output`.
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unstuck.cases.agch.recipe import PRESETS, Recipe
+from unstuck.data.arrays import UNREADABLE, arrays
 
 CODES = ("query_image", "query_text", "database_image", "database_text")
 SIDES = ("query", "database")
@@ -25,18 +23,6 @@ WAYS = {  # what is asked with, and what is found
 }
 MOST_BYTES = 4_000_000_000  # of all arrays unpacked: some 4 million items of 128 bits
 NOT_OF_A_FORM = ("bits", "threads", "path")  # fields in which runs of one form may differ
-
-UNREADABLE = (
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)  # what files that were not written so lead to
 
 
 @dataclass(frozen=True)
@@ -79,42 +65,22 @@ def read(run: Path) -> RunCodes:
     try:
         recipe = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
         seed = int(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seed"])
-        arrays = _arrays(folder / "codes.npz")
+        kept = arrays(folder / "codes.npz", MOST_BYTES)
         found = RunCodes(
             folder,
             recipe,
             seed,
-            signs={name: arrays[name] for name in CODES},
-            real={name: arrays[f"{name}_real"].astype(np.float32) for name in CODES},
-            labels={side: arrays[f"{side}_labels"].astype(bool) for side in SIDES},
-            names={side: [str(name) for name in arrays[f"{side}_names"]] for side in SIDES},
-            keys={side: arrays[f"{side}_keys"].astype(np.int64) for side in SIDES},
+            signs={name: kept[name] for name in CODES},
+            real={name: kept[f"{name}_real"].astype(np.float32) for name in CODES},
+            labels={side: kept[f"{side}_labels"].astype(bool) for side in SIDES},
+            names={side: [str(name) for name in kept[f"{side}_names"]] for side in SIDES},
+            keys={side: kept[f"{side}_keys"].astype(np.int64) for side in SIDES},
         )
         _check(found)
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{run} holds no codes left by `train --out`: {reason}") from None
     return found
-
-
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """Every array of an .npz file whose headers promise no more than it may take."""
-    with zipfile.ZipFile(file) as packed:
-        if sum(_promised(packed, member) for member in packed.infolist()) > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES:,} bytes of arrays")
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _promised(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """Bytes an array takes in memory, by its own header, or in the archive if that is more."""
-    with packed.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            header = np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(stream)
-    return max(member.file_size, int(np.prod([float(n) for n in shape])) * dtype.itemsize)
 
 
 def _check(run: RunCodes) -> None:

@@ -172,7 +172,8 @@ class Game:
             if r.perceptual:
                 see = perception.low if r.perceptual_depth == "low" else perception.deep
                 terms["perceptual_loss"] = matching_term(see(batch.target), see(drawn))
-        return {name: term for name, term in terms.items() if self.weights_g()[name]}
+        weights = self.weights_g()
+        return {name: term for name, term in terms.items() if weights[name]}
 
     def _unpaired_terms(self, batch: Batch, real: Judgement) -> dict[str, Tensor]:
         """Characters in another style, which no picture says how to draw: all terms but L1.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unstuck.cases.zi2zi import checkpoint
+from unstuck.cases.zi2zi.glyphs import pictures
 from unstuck.cases.zi2zi.recipe import PRESETS, Recipe
 from unstuck.data.arrays import UNREADABLE, arrays
 
@@ -92,7 +93,7 @@ def _pictures(found: dict[str, NDArray[Any]], name: str, size: int) -> Tensor:
     array = found[name]
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (size, size):
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not uint8 of {size} px")
-    return torch.from_numpy(array)[:, None].float() / 127.5 - 1
+    return pictures(array)
 
 
 def form(recipe: Recipe) -> str:

@@ -5,12 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from unstuck.cases.zi2zi import perception
-from unstuck.cases.zi2zi.glyphs import load
+from unstuck.cases.zi2zi.glyphs import load, pictures
 from unstuck.cases.zi2zi.metrics import l1
 from unstuck.cases.zi2zi.recipe import Scalar, made
 from unstuck.cases.zi2zi.train import moved, train
@@ -34,8 +31,3 @@ def trained(recipe: Mapping[str, Scalar], seed: int) -> dict[str, float]:
         back = moved(drawn, [-r.target_y, -r.target_x])
         metrics["l1_moved_back"] = float(l1(back, target).mean())
     return metrics | {"frechet": perception.frechet(drawn, target)}
-
-
-def pictures(grey: NDArray[np.uint8]) -> Tensor:
-    """(n, s, s), 0 ink and 255 paper -> (n, 1, s, s) in [-1, 1]."""
-    return torch.from_numpy(grey).float()[:, None] / 127.5 - 1
