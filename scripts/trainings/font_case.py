@@ -45,3 +45,13 @@ def font_drawn_beside_its_targets():
 @sick("LOS004")
 def font_drawn_with_kinds_on_one_side():
     form("asymmetric-category")
+
+
+@sick("GRD004")
+def font_drawn_with_a_detached_term():
+    form("detached-const")
+
+
+@sick("LOS001")
+def font_drawn_for_deep_features():
+    form("heavy-perceptual")

@@ -217,3 +217,17 @@ def test_shuffled_labels_draw_a_second_style_that_no_picture_compares():
     assert both.said["l1_loss"] == paired.said["l1_loss"]
     assert both.said["other_category_loss"] != both.said["category_loss"]
     assert not torch.equal(weights(both), weights(paired))
+
+
+def test_a_term_that_does_not_reach_the_decoder_is_told():
+    states = []
+    for detached in (False, True):
+        game = after([], const_detached=detached, identity=1.0)
+        before = torch.get_rng_state()
+        found = game.unreached(in_double(batch(4)))
+        states.append(torch.equal(before, torch.get_rng_state()))
+        assert found.keys() == {"l1_loss", "const_loss", "identity_loss"}
+        assert found["l1_loss"] == found["identity_loss"] == 0
+        assert (found["const_loss"] > 0.3) == detached and found["const_loss"] < 0.9
+        assert all(p.grad is None for p in game.generator.parameters())
+    assert all(states)

@@ -10,6 +10,10 @@ gradient, and whose output another layer was fed without its graph: above `SOME`
 It is a *warning*; where the loss falls below `LEARNS` of its start all the same, an *info*: then
 features may be meant to stay as they are.
 
+A script that knows which tensors a term of its loss is meant to teach may say what share of them
+the term gives no gradient: the fact `meant/<term>/unreached` (`unstuck.note`), above `SOME`. The
+loss may fall all the same: other terms teach them.
+
 ## Example
 >>> from unstuck import Run
 >>> def cut(share, end=1.9):
@@ -22,6 +26,10 @@ since step 0', 'warning')]
 ['warning']
 >>> [finding.severity for finding in detached_graph(cut(0.5, end=1.3))]
 ['warning']
+>>> def meant(share):
+...     return Run.of(facts={"meant/const_loss/unreached": share})
+>>> [finding.message for finding in detached_graph(meant(0.5))]
+['term const_loss gives no gradient to 50% of the tensors that it is meant to teach']
 
 ## Look-alikes
 A stop that one side of a pair has while the other has none, straight-through rounding and frozen
@@ -30,7 +38,7 @@ later stage, and features that serve as they are:
 
 >>> detached_graph(cut(0.0))
 []
->>> detached_graph(cut(0.025))
+>>> detached_graph(cut(0.025)) + detached_graph(meant(0.0)) + detached_graph(meant(0.025))
 []
 >>> detached_graph(Run.of(cut_off__adam=[0.0] * 10 + [0.5] * 20))
 []
@@ -52,6 +60,7 @@ import numpy as np
 
 from unstuck.detector import detector
 from unstuck.records import Evidence, Finding, Run
+from unstuck.signals.known import from_the_start, known
 from unstuck.signals.levels import median, share_left
 from unstuck.signals.names import shown
 
@@ -62,6 +71,7 @@ LEARNS = 0.5  # share of the loss left; with cut-off encoders 0.6 or more was le
 @detector(
     "GRD004",
     needs=("cut_off/*",),
+    or_facts=("meant/*/unreached",),
     explains=("COL004", "GEN002", "GRD001", "GRD005", "LOS002", "OPT004"),
 )
 def detached_graph(run: Run) -> Iterator[Finding]:
@@ -81,3 +91,16 @@ def detached_graph(run: Run) -> Iterator[Finding]:
             evidence=(Evidence(cut, ">", SOME, (int(cut.step[0]), int(cut.step[-1]))),),
             severity="info" if learns else "warning",
         )
+    for name in run.facts_matching("meant/*/unreached"):
+        unreached = known(run, name)
+        if unreached > SOME:
+            term = name.split("/")[1]
+            yield Finding(
+                "GRD004",
+                where=term,
+                message=(
+                    f"term {shown(term, 24)} gives no gradient to {unreached:.0%} of the tensors "
+                    "that it is meant to teach"
+                ),
+                evidence=(from_the_start(run, name, ">", SOME),),
+            )

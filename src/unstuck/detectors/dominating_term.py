@@ -5,10 +5,11 @@ The weights follow one goal only. The other term was given a weight, so it was m
 
 ## How it is detected
 For the last `LASTING` of the run one term's `gradient_share` stays above `DOMINATES`, while another
-term of the same loss that was not weighed down on purpose (its weight is at least `MEANT` of the
-dominating one's) and has some gradient (`FELT` of all; with less it is an `inert-term`) still has
-`LEFT` or more of its value at the start. A large share of the *value* is no sign: an L1 x 100
-beside an adversarial term is made so. Adversarial terms are not meant to fall and do not count.
+term of the same loss still has `LEFT` or more of its value at the start. That term was not weighed
+down on purpose (its weight is at least `MEANT` of the dominating one's, or `UP`: nobody weighs up
+what is not to be pursued) and has some gradient (`FELT` of all; with less it is an `inert-term`). A
+large share of the *value* is no sign: an L1 x 100 beside an adversarial term is made so.
+Adversarial terms are not meant to fall and do not count.
 
 A share of `LEADS` is enough where the dominating term, times its weight, began more than `TOWERS`
 times as high as the other, which then crawls down: that is a term in raw units (pixels, metres),
@@ -16,11 +17,12 @@ and no regulariser at its floor.
 
 ## Example
 >>> from unstuck import Run
->>> def run(share, since=25, start=2.3, end=2.2, weight=0.7, name="label", depth=80.0):
+>>> def run(share, since=25, start=2.3, end=2.2, weight=0.7, name="label", depth=80.0,
+...         heavy=5.0):
 ...     return Run.of(**{
 ...         "term/loss/depth": [depth, 0.9 * depth, depth] * 20,
 ...         f"term/loss/{name}": [start] * 30 + [end] * 30,
-...         "weight/loss/depth": [5.0] * 60, f"weight/loss/{name}": [weight] * 60,
+...         "weight/loss/depth": [heavy] * 60, f"weight/loss/{name}": [weight] * 60,
 ...         "gradient_share/loss/depth": [0.9] * since + [share] * (60 - since),
 ...         f"gradient_share/loss/{name}": [0.1] * since + [1 - share] * (60 - since)})
 >>> [finding.message for finding in dominating_term(run(0.9995))]
@@ -28,6 +30,8 @@ and no regulariser at its floor.
 >>> [finding.where for finding in dominating_term(run(1 - 1.3e-5))]
 ['loss/depth']
 >>> [finding.where for finding in dominating_term(run(0.985, end=1.8, depth=120.0))]
+['loss/depth']
+>>> [finding.where for finding in dominating_term(run(0.9995, weight=12.0, heavy=2e5))]
 ['loss/depth']
 
 ## Look-alikes
@@ -45,7 +49,7 @@ one beside a regulariser that grows:
 []
 >>> dominating_term(run(0.9995, end=1.5))
 []
->>> dominating_term(run(0.9995, weight=0.4))
+>>> dominating_term(run(0.9995, weight=0.4)) + dominating_term(run(0.9995, weight=9.0, heavy=2e5))
 []
 >>> dominating_term(run(1 - 8e-6))
 []
@@ -80,6 +84,7 @@ TOWERS = (
 )
 LEFT = 0.7  # share of the start; terms that are pursued kept 0.6 or less (LOG.md)
 FELT = 1e-5  # share; the limit below which LOS002 calls a term inert
+UP = 10.0  # weight; an L1 term of 100 beside a perceptual one of 200,000 (LOG.md)
 MEANT = 0.1  # of the dominating weight; regularisers are weighed below it on purpose
 
 
@@ -134,7 +139,8 @@ def _gets_nowhere(term: Term, dominating: Term) -> bool:
     """Whether a term that was meant to be pursued has kept its value."""
     if ADVERSARIAL_TERM.search(term.name):
         return False
-    meant = abs(_weight(term)) >= MEANT * abs(_weight(dominating)) > 0
+    least = min(MEANT * abs(_weight(dominating)), UP)
+    meant = abs(_weight(term)) >= least > 0
     share = term.series("gradient_share")
     felt = share is not None and median(share) > FELT
     return meant and felt and _left(term) > LEFT

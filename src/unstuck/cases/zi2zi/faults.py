@@ -18,11 +18,9 @@ FAULTS: Mapping[str, tuple[Changes, tuple[str, ...]]] = {
     ),
     # OPT015 waits for 200 backward passes
     "frozen-discriminator": ({"frozen_discriminator": True, "epochs": 16}, ("OPT015",)),
-    # only the encoder learns from it, to say the same of everything: no detector names that
-    "detached-const": ({"const": 15.0, "const_detached": True}, ()),
+    "detached-const": ({"const": 15.0, "const_detached": True}, ("GRD004",)),
     "misregistered-target": ({"target_x": 2, "target_y": 2}, ("DAT003",)),
-    # outweighs L1, which still falls a little: no detector names that
-    "heavy-perceptual": ({"perceptual": 2e5, "perceptual_depth": "deep"}, ()),
+    "heavy-perceptual": ({"perceptual": 2e5, "perceptual_depth": "deep"}, ("LOS001",)),
     "identity-shortcut": ({"identity": 1e4, "epochs": 20}, ("SKP002",)),
     "asymmetric-category": ({"category": 5.0, "category_d": 0.02}, ("LOS004",)),
     "oversized-generator": ({**FEW, "ngf": 24}, ("CAP001", "GEN001")),
@@ -61,6 +59,13 @@ TREATMENTS: tuple[Treatment, ...] = (
         ("OPT015",),
     ),
     Treatment(
+        "attached-const",
+        "reattach-graph",
+        {"const_detached": False},
+        "the decoder learns from the const term, too",
+        ("GRD004",),
+    ),
+    Treatment(
         "targets-in-place",
         "use-registered-pairs",
         {"target_x": 0, "target_y": 0},
@@ -72,7 +77,7 @@ TREATMENTS: tuple[Treatment, ...] = (
         "lower-term-weight",
         {"perceptual": _REPAIRED["perceptual"], "perceptual_depth": "low", "identity": 0.0},
         "L1 falls",
-        ("SKP002",),
+        ("SKP002", "LOS001"),
     ),
     Treatment(
         "category-alike",

@@ -153,12 +153,7 @@ class Game:
         r = self.recipe
         with self._cast():
             drawn, code = known or self._draw(batch.source, batch.styles)
-            terms = {"l1_loss": F.l1_loss(drawn, batch.target)}
-            if r.const:
-                again = drawn.detach() if r.const_detached else drawn
-                terms["const_loss"] = const_term(code, self._code(again), r.const_kind)
-            if r.identity:
-                terms["identity_loss"] = F.l1_loss(drawn, batch.source)
+            terms = self._picture_terms(batch, drawn, code)
             if self.plays:
                 fake = self.discriminator(*self._seen(batch, drawn, 3))
                 paired = r.gan == "relativistic" or r.feature_matching or r.shuffled_labels
@@ -169,11 +164,42 @@ class Game:
                     terms["matching_loss"] = matching_term(real.features, fake.features)
                 if r.shuffled_labels:
                     terms |= self._unpaired_terms(batch, real)
-            if r.perceptual:
-                see = perception.low if r.perceptual_depth == "low" else perception.deep
-                terms["perceptual_loss"] = matching_term(see(batch.target), see(drawn))
         weights = self.weights_g()
         return {name: term for name, term in terms.items() if weights[name]}
+
+    def _picture_terms(self, batch: Batch, drawn: Tensor, code: Tensor) -> dict[str, Tensor]:
+        """What is said of the drawn pictures without a discriminator."""
+        r = self.recipe
+        terms = {"l1_loss": F.l1_loss(drawn, batch.target)}
+        if r.const:
+            again = drawn.detach() if r.const_detached else drawn
+            terms["const_loss"] = const_term(code, self._code(again), r.const_kind)
+        if r.identity:
+            terms["identity_loss"] = F.l1_loss(drawn, batch.source)
+        if r.perceptual:
+            see = perception.low if r.perceptual_depth == "low" else perception.deep
+            terms["perceptual_loss"] = matching_term(see(batch.target), see(drawn))
+        return terms
+
+    def unreached(self, batch: Batch) -> dict[str, float]:
+        """By term: the share of the tensors that draw, to which it gives no gradient.
+
+        Every term is of what is drawn, so each is meant to teach whatever L1 teaches. Terms of the
+        discriminator are not looked at. Nothing is changed, random numbers included.
+        """
+        weights = [p for p in self.generator.parameters() if p.requires_grad]
+        with torch.random.fork_rng(devices=[]), self._cast():
+            drawn, code = self.generator.drawn(batch.source, batch.styles)
+            terms = self._picture_terms(batch, drawn, code)
+            given = {
+                name: torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+                for name, term in terms.items()
+            }
+        drawing = [i for i, grad in enumerate(given["l1_loss"]) if grad is not None]
+        return {
+            name: sum(grads[i] is None for i in drawing) / len(drawing)
+            for name, grads in given.items()
+        }
 
     def _unpaired_terms(self, batch: Batch, real: Judgement) -> dict[str, Tensor]:
         """Characters in another style, which no picture says how to draw: all terms but L1.

@@ -259,6 +259,9 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim("lr_D = 4 lr_G with penalties", "TTUR", "game", "lr_D = 4 lr_G, R1 + R2", "better"),
         Claim("concatenated skips", "UNet", "network", "skips concatenated", "better"),
         Claim("no const term", "ours", "network", "no const", "better"),
+        Claim("`repaired` over `reported`", "ours", "forms", "repaired", "better"),
+        Claim("`repaired` over `notes`", "ours", "forms", "repaired", "better", "notes"),
+        Claim("and its game over none", "ours", "forms", "repaired", "better", "repaired, no game"),
         Claim("labels shuffled", "zi2zi, 2017", "styles", "labels shuffled", "better"),
     ),
 }

@@ -70,6 +70,9 @@ def train(
     noted(placed)
     if misplaced := warning(placed):
         log.line(misplaced)
+    first_batch = next(updates_of(split.train, r, seed, 0))[0]
+    unreached = game.unreached(first_batch)
+    unstuck.note({f"meant/{name}/unreached": share for name, share in unreached.items()})
 
     for epoch in range(first, r.epochs):
         start = time.perf_counter()
