@@ -15,6 +15,7 @@ from unstuck.cases.zi2zi.losses import (
     gradient_penalty,
     right,
 )
+from unstuck.cases.zi2zi.reach import unreached
 from unstuck.cases.zi2zi.recipe import Recipe
 
 SMALL = {"ngf": 4, "ndf": 4, "dropout": 0.0, "perceptual": 0.0, "category": 1.0, "const": 15.0}
@@ -224,7 +225,7 @@ def test_a_term_that_does_not_reach_the_decoder_is_told():
     for detached in (False, True):
         game = after([], const_detached=detached, identity=1.0)
         before = torch.get_rng_state()
-        found = game.unreached(in_double(batch(4)))
+        found = unreached(game, in_double(batch(4)))
         states.append(torch.equal(before, torch.get_rng_state()))
         assert found.keys() == {"l1_loss", "const_loss", "identity_loss"}
         assert found["l1_loss"] == found["identity_loss"] == 0

@@ -98,7 +98,7 @@ class Game:
             if r.broken_accumulation and i > 0:
                 self.optimizer_d.zero_grad()
                 self.discriminator.requires_grad_(False)  # as it was left for the generator's pass
-            with torch.set_grad_enabled(reused), self._cast():
+            with torch.set_grad_enabled(reused), self.cast():
                 drawn = self._draw(batch.source, batch.styles)
             terms = self._discriminator_terms(batch, drawn[0].detach())
             d_loss = self._weighted(terms, self.weights_d(), "d_loss", batch)
@@ -118,7 +118,7 @@ class Game:
         penalised = self.step % r.lazy == 0 and bool(r.r1 or r.r2)
         if penalised:
             target, drawn = (x.detach().clone().requires_grad_() for x in (target, drawn))
-        with self._cast(not penalised):
+        with self.cast(not penalised):
             real = self.discriminator(*self._seen(batch, target, 0))
             fake = self.discriminator(*self._seen(batch, drawn, 1))
         terms = {"adv_loss": discriminator_term(real.real, fake.real, r.gan, r.smoothing)}
@@ -151,9 +151,9 @@ class Game:
 
     def _generator_terms(self, batch: Batch, known: Drawn | None) -> dict[str, Tensor]:
         r = self.recipe
-        with self._cast():
+        with self.cast():
             drawn, code = known or self._draw(batch.source, batch.styles)
-            terms = self._picture_terms(batch, drawn, code)
+            terms = self.picture_terms(batch, drawn, code)
             if self.plays:
                 fake = self.discriminator(*self._seen(batch, drawn, 3))
                 paired = r.gan == "relativistic" or r.feature_matching or r.shuffled_labels
@@ -167,7 +167,7 @@ class Game:
         weights = self.weights_g()
         return {name: term for name, term in terms.items() if weights[name]}
 
-    def _picture_terms(self, batch: Batch, drawn: Tensor, code: Tensor) -> dict[str, Tensor]:
+    def picture_terms(self, batch: Batch, drawn: Tensor, code: Tensor) -> dict[str, Tensor]:
         """What is said of the drawn pictures without a discriminator."""
         r = self.recipe
         terms = {"l1_loss": F.l1_loss(drawn, batch.target)}
@@ -180,26 +180,6 @@ class Game:
             see = perception.low if r.perceptual_depth == "low" else perception.deep
             terms["perceptual_loss"] = matching_term(see(batch.target), see(drawn))
         return terms
-
-    def unreached(self, batch: Batch) -> dict[str, float]:
-        """By term: the share of the tensors that draw, to which it gives no gradient.
-
-        Every term is of what is drawn, so each is meant to teach whatever L1 teaches. Terms of the
-        discriminator are not looked at. Nothing is changed, random numbers included.
-        """
-        weights = [p for p in self.generator.parameters() if p.requires_grad]
-        with torch.random.fork_rng(devices=[]), self._cast():
-            drawn, code = self.generator.drawn(batch.source, batch.styles)
-            terms = self._picture_terms(batch, drawn, code)
-            given = {
-                name: torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-                for name, term in terms.items()
-            }
-        drawing = [i for i, grad in enumerate(given["l1_loss"]) if grad is not None]
-        return {
-            name: sum(grads[i] is None for i in drawing) / len(drawing)
-            for name, grads in given.items()
-        }
 
     def _unpaired_terms(self, batch: Batch, real: Judgement) -> dict[str, Tensor]:
         """Characters in another style, which no picture says how to draw: all terms but L1.
@@ -278,7 +258,7 @@ class Game:
             return start * (1 + math.cos(math.pi * done)) / 2
         return start * 0.5 ** int(4 * done) if self.recipe.schedule == "step" else 1.0
 
-    def _cast(self, wanted: bool = True) -> AbstractContextManager[object]:
+    def cast(self, wanted: bool = True) -> AbstractContextManager[object]:
         kind = self.recipe.device.partition(":")[0]
         return torch.autocast(kind, torch.bfloat16, enabled=self.recipe.amp and wanted)
 

@@ -23,6 +23,7 @@ from unstuck.cases.zi2zi.losses import right
 from unstuck.cases.zi2zi.metrics import l1, ssim
 from unstuck.cases.zi2zi.model import Discriminator, Generator, parameters
 from unstuck.cases.zi2zi.printed import Log
+from unstuck.cases.zi2zi.reach import unreached
 from unstuck.cases.zi2zi.recipe import Recipe, Scalar, made
 from unstuck.cases.zi2zi.registration import Registration, registration, warning
 from unstuck.cases.zi2zi.sheet import sheet
@@ -70,9 +71,8 @@ def train(
     noted(placed)
     if misplaced := warning(placed):
         log.line(misplaced)
-    first_batch = next(updates_of(split.train, r, seed, 0))[0]
-    unreached = game.unreached(first_batch)
-    unstuck.note({f"meant/{name}/unreached": share for name, share in unreached.items()})
+    for name, share in unreached(game, next(updates_of(split.train, r, seed, 0))[0]).items():
+        unstuck.note({f"meant/{name}/unreached": share})
 
     for epoch in range(first, r.epochs):
         start = time.perf_counter()
