@@ -21,7 +21,7 @@ from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from unstuck.cases.zi2zi import sample
-from unstuck.cases.zi2zi.infer import Hand, Sources, batches, hand, sources, wanted
+from unstuck.cases.zi2zi.infer import Hand, Sources, batches, hand, parser, sources, wanted
 from unstuck.cases.zi2zi.recipe import Recipe
 from unstuck.cases.zi2zi.tracing import Outline, draw, outlines
 from unstuck.data.package import PackageError
@@ -190,13 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = (__doc__ or "").partition("\n")[0]
-    options = argparse.ArgumentParser("unstuck case zi2zi export-font", description=about)
-    options.add_argument("run", type=Path, help="folder of a finished run")
-    options.add_argument("--text", help="characters of the font")
-    options.add_argument("--charset", help="a named set, or a text file")
-    options.add_argument("--source", help="another font to start from")
-    options.add_argument("--style", type=int, default=0, help="which target font; default 0")
+    options = parser("export-font", __doc__ or "")
     options.add_argument("--out", type=Path, required=True, help="FILE.ttf or FILE.otf")
     options.add_argument("--name", default=NAME, help=f"of the family; default {NAME}")
     return options

@@ -216,14 +216,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    about = (__doc__ or "").partition("\n")[0]
-    options = argparse.ArgumentParser("unstuck case zi2zi infer", description=about)
+def parser(program: str, page: str) -> argparse.ArgumentParser:
+    """What every program takes that draws characters in the hand of a run."""
+    about = page.partition("\n")[0]
+    options = argparse.ArgumentParser(f"unstuck case zi2zi {program}", description=about)
     options.add_argument("run", type=Path, help="folder of a finished run")
     options.add_argument("--text", help="characters to draw")
     options.add_argument("--charset", help="a named set, or a text file")
     options.add_argument("--source", help="another font to start from")
     options.add_argument("--style", type=int, default=0, help="which target font; default 0")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = parser("infer", __doc__ or "")
     options.add_argument("--sheet", type=Path, help="PNG with all of them")
     options.add_argument("--out", type=Path, help="folder; default RUN/drawn where no sheet is")
     options.add_argument("--batch", type=int, default=64, help="characters at once")
