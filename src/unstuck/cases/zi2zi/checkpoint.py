@@ -1,52 +1,21 @@
-"""What a run leaves behind, written whole or not at all, and read back."""
+"""What a run leaves behind, and how it is read back."""
 
-import io
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from unstuck.cases.zi2zi.model import Generator
 from unstuck.cases.zi2zi.recipe import Recipe, made
+from unstuck.data import weights
+from unstuck.data.weights import NotSavedError as NotSavedError
+from unstuck.data.weights import save as save
 
 STATE, GENERATOR, RECIPE, METRICS = "checkpoint.pt", "generator.pt", "recipe.json", "metrics.json"
-LARGEST = 4 << 30  # bytes of a file that is read
-
-
-class NotSavedError(OSError):
-    """A file could not be written; what was there before still is."""
-
-
-def save(file: Path, state: object) -> None:
-    """Writes a checkpoint beside the last one, then in its place; NotSavedError leaves that."""
-    beside = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as out:
-            torch.save(state, out)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-    except (OSError, RuntimeError) as error:  # torch's own writer hides the reason
-        beside.unlink(missing_ok=True)
-        kept = "the last one is still there" if file.exists() else "there is none before it"
-        raise NotSavedError(f"{file} could not be written ({error}); {kept}") from None
 
 
 def read(file: Path) -> Any:
-    """What `save` wrote: tensors and plain values alone; ValueError in one line."""
-    if not file.is_file():
-        raise ValueError(f"no {file.name} in {file.parent}: is it the folder of a zi2zi run?")
-    if file.stat().st_size > LARGEST:
-        raise ValueError(f"{file} is larger than {LARGEST >> 30} GiB: it is not read")
-    try:
-        return torch.load(io.BytesIO(file.read_bytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # any bytes may be there, and torch has many ways to say so
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no reason"
-        raise ValueError(f"{file} is damaged or no checkpoint: {reason}") from None
+    """What `save` wrote; ValueError in one line."""
+    return weights.read(file, "zi2zi")
 
 
 def recipe_of(run: Path) -> tuple[Recipe, int]:
@@ -72,47 +41,18 @@ def trained(run: Path) -> tuple[Generator, Recipe, int]:
     """The generator of a finished run, in eval mode, its recipe and its seed; ValueError."""
     recipe, seed = recipe_of(run)
     generator = Generator(recipe)
-    load_into(generator, read(run / GENERATOR), run / GENERATOR)
+    file = run / GENERATOR
+    advice = f"; `unstuck case zi2zi recover-recipe {file}` says which"
+    weights.load_into(generator, read(file), file, advice)
     return generator.eval(), recipe, seed
-
-
-def load_into(model: torch.nn.Module, state: object, file: Path) -> None:
-    """Weights into a network made with other options: ValueError says which weights differ."""
-    if not isinstance(state, Mapping) or not all(
-        isinstance(v, torch.Tensor) for v in state.values()
-    ):
-        raise ValueError(f"{file} holds no weights")
-    own = model.state_dict()
-    wrong = [
-        f"{name} {_shape(state.get(name))} instead of {_shape(own.get(name))}"
-        for name in [*own, *(n for n in state if n not in own)]
-        if _shape(state.get(name)) != _shape(own.get(name))
-    ]
-    if wrong:
-        raise ValueError(
-            f"{file} is of other options: {wrong[0]}, and {len(wrong) - 1} more; "
-            f"`unstuck case zi2zi recover-recipe {file}` says which"
-        )
-    model.load_state_dict(state)
-
-
-def _shape(value: torch.Tensor | None) -> str:
-    return "nothing" if value is None else "x".join(map(str, value.shape)) or "one number"
 
 
 def begun(out: Path, recipe: Recipe, seed: int, resume: bool) -> list[dict[str, float]]:
     """Figures of the epochs that are done; ValueError where a run would be lost, or is another."""
     file = out / STATE
-    if not file.exists():
+    state = weights.begun(file, "zi2zi", recipe.flat(), seed, resume)
+    if state is None:
         return []
-    if not resume:
-        raise ValueError(f"{out} holds a run: --resume goes on with it, or take another folder")
-    state = read(file)
-    known = isinstance(state, dict) and isinstance(state.get("recipe"), dict)
-    if not known or not isinstance(state.get("history"), list):
+    if not isinstance(state.get("history"), list):
         raise ValueError(f"{file} is no checkpoint of a zi2zi training")
-    old, new = state["recipe"] | {"seed": state.get("seed")}, recipe.flat() | {"seed": seed}
-    other = [f"{key} {old.get(key)!r} -> {new[key]!r}" for key in new if old.get(key) != new[key]]
-    if other:
-        raise ValueError(f"{file} is of another training: {', '.join(other[:4])}")
     return list(state["history"])

@@ -1,0 +1,120 @@
+"""The flow task: around which obstacles, over what ground, from where -> how it flows.
+
+Given are obstacles, terrain and the undisturbed flow's direction (cosine and sine); wanted are what
+they change of u, v, speed, potential and stream function, each in units of its own spread over the
+training domains. An error of 1 is that of predicting the mean.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache as remembered
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from unstuck.cases.nca.potential import FIELDS, domain, solved
+from unstuck.cases.nca.recipe import Recipe
+from unstuck.cases.nca.scenes import (
+    ANGLE,
+    DOMAIN,
+    Scene,
+    coordinates,
+    corners,
+    cropped,
+    judged,
+    told,
+)
+from unstuck.data.package import cache, write_whole
+
+NAMES = ("u", "v", "speed", "potential", "stream function")
+HELD_OUT = 1_000_000  # first number of domains that are not trained on
+VERSION = 1  # of what is cached
+THREADS = 2
+
+
+class Flow:
+    """The task at one size of its canvas. Domains are made once and cached."""
+
+    outputs = len(NAMES)
+
+    def __init__(self, r: Recipe, size: int = 0) -> None:
+        self.recipe, self.size = r, size or r.size
+        self.given = 4 + (2 if r.coordinates != "none" else 0)
+        train = domains(self.size, 0, r.domains)
+        held_out = domains(self.size, HELD_OUT, r.held_out)
+        self._parts = [torch.cat(pair) for pair in zip(train, held_out, strict=True)]
+        lots = torch.Generator().manual_seed(0)
+        angles = torch.rand(r.domains, generator=lots) * 2 * math.pi
+        fields = self._fields(torch.arange(r.domains), angles)
+        free = ~self._parts[0][: r.domains]
+        self.mean, self.spread = moments(fields, free)
+
+    def entries(self, count: int, side: int, lots: Generator) -> Tensor:
+        """Random training domains, directions and crops (n, 4)."""
+        which = torch.randint(0, self.recipe.domains, (count,), generator=lots).float()
+        angle = torch.rand(count, generator=lots) * 2 * math.pi
+        return torch.cat([which[:, None], angle[:, None], corners(count, self.size, side, lots)], 1)
+
+    def held_out(self) -> Tensor:
+        """The held-out domains, each whole and from a direction of its own."""
+        count = self.recipe.held_out
+        which = torch.arange(count) + self.recipe.domains
+        angle = torch.arange(count) / count * 2 * math.pi
+        return torch.stack([which, angle, torch.zeros(count), torch.zeros(count)], 1)
+
+    def start(self, entries: Tensor, side: int, channels: int) -> Tensor:
+        """Nothing (n, channels, side, side)."""
+        return torch.zeros(len(entries), channels, side, side)
+
+    def scene(self, entries: Tensor, side: int) -> Scene:
+        which, angle = entries[:, DOMAIN].long(), entries[:, ANGLE]
+        solid, terrain = self._parts[0][which].float(), self._parts[1][which].float()
+        fields = (self._fields(which, angle) - self.mean) / self.spread
+        direction = torch.stack([angle.cos(), angle.sin()], 1)[:, :, None, None] * (1 - solid)
+        whole = torch.cat([solid, terrain, direction, fields * (1 - solid)], 1)
+        part = cropped(whole, entries, side)
+        places = coordinates(self.recipe, entries, side, self.size)
+        mask = judged(self.recipe, entries, side, self.size) * (1 - part[:, :1])
+        return Scene(told([part[:, :4], places]), part[:, 4:], mask)
+
+    def _fields(self, which: Tensor, angle: Tensor) -> Tensor:
+        """The wanted fields (n, 5, size, size) in their own units; lengths in canvases over 8."""
+        basis = self._parts[2][which].float()
+        x, y = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
+        u, v, potential, stream = (x * basis[:, 0] + y * basis[:, 1]).unbind(1)
+        speed = torch.hypot(u + x[:, 0], v + y[:, 0]) - 1
+        length = 8 / self.size
+        return torch.stack([u, v, speed, potential * length, stream * length], 1)
+
+
+def moments(fields: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (channels, 1, 1) over the cells that are free (n, 1, h, w)."""
+    count = free.sum()
+    mean = (fields * free).sum((0, 2, 3), keepdim=True)[0] / count
+    square = ((fields - mean) ** 2 * free).sum((0, 2, 3), keepdim=True)[0] / count
+    return mean, square.sqrt()
+
+
+@remembered
+def domains(size: int, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Obstacles (n, 1, s, s), terrain (n, 1, s, s) and flows (n, 2, 4, s, s) of numbered domains.
+
+    They are made once and kept in the cache.
+    """
+    file = cache() / f"nca-flow-{VERSION}" / f"{size}-{first}-{count}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(THREADS) as threads:
+            made = list(threads.map(lambda i: _made(i, size), range(first, first + count)))
+        solid, terrain, flows = (np.stack(part) for part in zip(*made, strict=True))
+        write_whole(file, {"solid": solid, "terrain": terrain, "flows": flows})
+    with np.load(file, allow_pickle=False) as kept:
+        solid, terrain, flows = (torch.from_numpy(kept[k]) for k in ("solid", "terrain", "flows"))
+    assert flows.shape[1:3] == (2, FIELDS)
+    return solid[:, None], terrain[:, None], flows
+
+
+def _made(number: int, size: int) -> tuple[np.ndarray, ...]:
+    solid, terrain = domain((number, 0), size)
+    return solid, terrain.astype(np.float16), solved(solid, terrain).astype(np.float16)
