@@ -5,7 +5,7 @@ A step of a rule is what growing automata do (Mordvintsev et al., Growing Neural
 a change, and a random share of the cells takes it.
 
 The fixed kernels and the first layer are one linear map, so they are folded into one convolution
-(`Rule.folded`); what a rule is given beside its own state does not change during a rollout, so
+(`Rule.weights`); what a rule is given beside its own state does not change during a rollout, so
 that part is computed once. `plain` is the same rule as it is usually written.
 """
 
@@ -36,7 +36,6 @@ KERNELS = {
 Weights = tuple[Tensor, ...]
 ALIVE = 0.1  # alpha of a living cell's neighbourhood
 ALPHA = 3  # its channel
-MODES = {"zeros": "constant", "circular": "circular", "replicate": "replicate"}
 
 
 class Rule(nn.Module):
@@ -53,6 +52,7 @@ class Rule(nn.Module):
         self.recipe, self.channels, self.given = r, r.channels, given
         kernels = KERNELS[r.kernels]
         self.register_buffer("kernels", torch.stack(kernels), persistent=False)
+        self.folds = len(kernels) > 3
         seen = (r.channels + given) * len(kernels) * r.scales
         self.think = nn.Conv2d(seen, r.hidden, 1)
         self.act = nn.Conv2d(r.hidden, r.channels, 1, bias=False)
@@ -62,11 +62,10 @@ class Rule(nn.Module):
         self._one: Callable[..., Tensor] = torch.compile(self._step) if r.compile else self._step
 
     def forward(self, state: Tensor, given: Tensor | None = None, steps: int = 1) -> Tensor:
-        own, others = self.folded()
+        own, others = self.weights()
         offset = self._offset(given, others, state)
         if self.recipe.channels_last:
             state = state.contiguous(memory_format=torch.channels_last)
-            own = tuple(w.contiguous(memory_format=torch.channels_last) for w in own)
         segment = self.recipe.segment
         if not (segment and torch.is_grad_enabled()):
             return self._steps(state, own, offset, steps)
@@ -75,19 +74,30 @@ class Rule(nn.Module):
             state = checkpoint(self._steps, state, own, offset, count, use_reentrant=False)
         return state
 
-    def folded(self) -> tuple[Weights, Weights]:
-        """Perception and first layer in one, of the state and of what is given.
+    def weights(self) -> tuple[Weights, Weights]:
+        """What the first layer makes of the state and of what is given, a weight for every scale.
 
-        Each has a weight (hidden, c or g, 3, 3) for every scale.
+        Perception and first layer in one (hidden, c, 3, 3) where that is faster: with four kernels
+        it is, with three a depthwise convolution and (hidden, 3 c, 1, 1) are (bench/automaton.py).
         """
-        r, cells = self.recipe, self.channels + self.given
-        weight = self.think.weight.view(r.hidden, r.scales, cells, len(self.kernels))
-        whole = torch.einsum("hsck,kyx->shcyx", weight, self.kernels)
-        own, others = whole.split([self.channels, self.given], 2)
-        return own.unbind(), others.unbind()
+        r, cells, count = self.recipe, self.channels + self.given, len(self.kernels)
+        found = self.think.weight.view(r.hidden, r.scales, cells, count).transpose(0, 1)
+        if self.folds:
+            found = torch.einsum("shck,kyx->shcyx", found, self.kernels)
+            parts = found.split([self.channels, self.given], 2)
+        else:
+            parts = tuple(
+                part.flatten(2)[..., None, None]
+                for part in found.split([self.channels, self.given], 2)
+            )
+        layout = torch.channels_last if r.channels_last else torch.contiguous_format
+        own, others = (
+            tuple(w.contiguous(memory_format=layout) for w in part.unbind()) for part in parts
+        )
+        return own, others
 
     def _offset(self, given: Tensor | None, weights: Weights, like: Tensor) -> Tensor:
-        """What bias and what is given add to the first layer, (n, hidden, h, w) or (hidden, 1, 1).
+        """What bias and what is given add to the first layer, (n, hidden, h, w) or (hidden,).
 
         ValueError where another number of channels is given.
         """
@@ -97,23 +107,30 @@ class Rule(nn.Module):
         if channels != self.given:
             raise ValueError(f"the rule is given {channels} channels, and was made for {self.given}")
         if given is None:
-            return bias[:, None, None]
+            return bias
         given = given.to(like)
         if self.recipe.channels_last:
             given = given.contiguous(memory_format=torch.channels_last)
-        return self._seen(given, weights) + bias[:, None, None]
+        return self._seen(given, weights, bias)
 
-    def _seen(self, x: Tensor, weights: Weights) -> Tensor:
-        """Folded weights (hidden, c, 3, 3) on cells (n, c, h, w), one dilation a scale."""
-        parts = []
+    def _seen(self, x: Tensor, weights: Weights, bias: Tensor | None) -> Tensor:
+        """What the first layer makes of cells (n, c, h, w), one dilation a scale."""
+        total = None
         for scale, weight in enumerate(weights):
             far = 2**scale
-            if self.recipe.padding == "zeros":
-                parts.append(F.conv2d(x, weight, padding=far, dilation=far))
+            beyond = far
+            wide = x
+            if self.recipe.padding != "zeros":
+                wide, beyond = F.pad(x, (far, far, far, far), mode=self.recipe.padding), 0
+            if self.folds:
+                part = F.conv2d(wide, weight, bias, padding=beyond, dilation=far)
             else:
-                wide = F.pad(x, (far, far, far, far), mode=MODES[self.recipe.padding])
-                parts.append(F.conv2d(wide, weight, dilation=far))
-        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+                kernels = self.kernels[:, None].repeat(x.shape[1], 1, 1, 1)
+                look = F.conv2d(wide, kernels, padding=beyond, dilation=far, groups=x.shape[1])
+                part = F.conv2d(look, weight, bias)
+            total, bias = part if total is None else total + part, None
+        assert total is not None
+        return total
 
     def _steps(self, state: Tensor, own: Weights, offset: Tensor, count: int) -> Tensor:
         for _ in range(count):
@@ -121,7 +138,9 @@ class Rule(nn.Module):
         return state
 
     def _step(self, state: Tensor, own: Weights, offset: Tensor) -> Tensor:
-        return self._taken(state, self._seen(state, own) + offset)
+        if offset.ndim == 1:
+            return self._taken(state, self._seen(state, own, offset))
+        return self._taken(state, self._seen(state, own, None) + offset)
 
     def _taken(self, state: Tensor, seen: Tensor) -> Tensor:
         """The state after the change that the first layer's values (n, hidden, h, w) lead to."""
@@ -159,7 +178,7 @@ def plain(rule: Rule, state: Tensor, given: Tensor | None = None, steps: int = 1
         for scale in range(r.scales):
             far, count = 2**scale, len(rule.kernels)
             kernels = rule.kernels[:, None].repeat(cells.shape[1], 1, 1, 1)
-            wide = F.pad(cells, (far, far, far, far), mode=MODES[r.padding])
+            wide = F.pad(cells, (far, far, far, far), mode="constant" if r.padding == "zeros" else r.padding)
             found = F.conv2d(wide, kernels, groups=cells.shape[1], dilation=far)
             seen.append(found.unflatten(1, (-1, count)))
         first = rule.think(torch.stack(seen, 1).flatten(1, 3))

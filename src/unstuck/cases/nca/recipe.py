@@ -64,7 +64,8 @@ class Recipe(BaseModel):
     iterations: int = Field(default=8000, ge=1)
     batch_size: int = Field(default=8, ge=1)
     lr: float = Field(default=2e-3, gt=0)
-    schedule: Literal["step", "cosine"] = "step"  # a tenth after a quarter, or a warm cosine
+    schedule: Literal["step", "cosine"] = "step"  # a tenth after `drop_at`, or a warm cosine
+    drop_at: int = Field(default=2000, ge=0)  # iterations
     gradients: Literal["normalised", "clipped"] = "normalised"  # variable by variable; to 1
     channels_last: bool = True
     compile: bool = False

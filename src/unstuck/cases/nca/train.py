@@ -230,7 +230,7 @@ def rate(r: Recipe, iteration: int) -> float:
     """The learning rate of an iteration, over that of the recipe."""
     part = iteration / r.iterations
     if r.schedule == "step":
-        return 1.0 if part < 0.25 else 0.1
+        return 1.0 if iteration < r.drop_at else 0.1
     return part / WARM if part < WARM else 0.5 * (1 + math.cos(math.pi * (part - WARM) / (1 - WARM)))
 
 
