@@ -191,7 +191,8 @@ class Automaton(nn.Module):
 
     `forward(*states, given=..., steps=..., fresh=...)` takes the states of all levels, coarsest
     first, and gives them later. `given` (n, g, h, w) is of the finest level. Samples that are not
-    `fresh` (n,) go on from their own states on finer levels, too.
+    `fresh` (n,) go on from their own states on finer levels, too. With `origins`, the states are of
+    crops: (n, 2) for each level, the crop's upper and left edge in cells of that level.
     """
 
     def __init__(self, r: Recipe, outputs: int, given: int) -> None:
@@ -209,12 +210,17 @@ class Automaton(nn.Module):
         given: Tensor | None = None,
         steps: float = 1,
         fresh: Tensor | None = None,
+        origins: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, ...]:
         found: list[Tensor] = []
         for level, (rule, state) in enumerate(zip(self.rules, states, strict=True)):
             here = self.pooled(given, level)
+            if origins is not None and here is not None:
+                here = window(here, origins[level], state.shape[-1])
             if level:
                 up = F.interpolate(found[-1], scale_factor=2.0, mode="bilinear")
+                if origins is not None:
+                    up = window(up, origins[level] - 2 * origins[level - 1], state.shape[-1])
                 state = up if fresh is None else torch.where(fresh[:, None, None, None], up, state)
                 if self.recipe.handed:
                     here = up if here is None else torch.cat([here, up], 1)
@@ -243,11 +249,35 @@ class Automaton(nn.Module):
         fine = side // self.recipe.decoder
         return [fine // 2 ** (self.recipe.levels - 1 - i) for i in range(self.recipe.levels)]
 
+    def origins(self, corners: Tensor, side: int) -> list[Tensor]:
+        """Where each level is cropped so that a crop of the picture is seen in its surroundings.
+
+        `corners` (n, 2) are the picture's crop's upper and left edge; each level sees as many cells
+        about the same middle, the coarsest all of them.
+        """
+        patch, found = self.recipe.patch or side, []
+        for level, whole in enumerate(self.sides(side)):
+            seen = min(whole, patch)
+            factor = 2 ** (self.recipe.levels - 1 - level)
+            middle = (corners + patch / 2) / factor
+            found.append((middle - seen / 2).round().clamp(0, whole - seen).long())
+        return found
+
     def read(self, states: Sequence[Tensor], level: int = -1) -> Tensor:
         """What the states say: (n, outputs, h, w), of the finest level on the whole picture."""
         if self.decoder is not None and level in (-1, len(states) - 1):
             return self.decoder(states[-1])
         return states[level][:, : self.outputs]
+
+
+def window(cells: Tensor, origins: Tensor, side: int) -> Tensor:
+    """Crops (n, c, side, side) of cells (n, c, h, w) at origins (n, 2), one for each."""
+    if cells.shape[-1] == side:
+        return cells
+    places = origins.tolist()
+    return torch.stack(
+        [c[:, y : y + side, x : x + side] for c, (y, x) in zip(cells, places, strict=True)]
+    )
 
 
 class Decoder(nn.Module):

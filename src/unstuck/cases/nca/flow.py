@@ -18,6 +18,7 @@ from unstuck.cases.nca.recipe import Recipe
 from unstuck.cases.nca.scenes import (
     ANGLE,
     DOMAIN,
+    TOP,
     Scene,
     coordinates,
     corners,
@@ -31,6 +32,7 @@ NAMES = ("u", "v", "speed", "potential", "stream function")
 HELD_OUT = 1_000_000  # first number of domains that are not trained on
 VERSION = 1  # of what is cached
 THREADS = 2
+AT_ONCE = 32  # domains that are read together
 
 
 class Flow:
@@ -41,14 +43,7 @@ class Flow:
     def __init__(self, r: Recipe, size: int = 0) -> None:
         self.recipe, self.size = r, size or r.size
         self.given = 4 + (2 if r.coordinates != "none" else 0)
-        train = domains(self.size, 0, r.domains)
-        held_out = domains(self.size, HELD_OUT, r.held_out)
-        self._parts = [torch.cat(pair) for pair in zip(train, held_out, strict=True)]
-        lots = torch.Generator().manual_seed(0)
-        angles = torch.rand(r.domains, generator=lots) * 2 * math.pi
-        fields = self._fields(torch.arange(r.domains), angles)
-        free = ~self._parts[0][: r.domains]
-        self.mean, self.spread = moments(fields, free)
+        self.mean, self.spread = moments(r.size, r.domains)
 
     def entries(self, count: int, side: int, lots: Generator) -> Tensor:
         """Random training domains, directions and crops (n, 4)."""
@@ -69,31 +64,51 @@ class Flow:
 
     def scene(self, entries: Tensor, side: int) -> Scene:
         which, angle = entries[:, DOMAIN].long(), entries[:, ANGLE]
-        solid, terrain = self._parts[0][which].float(), self._parts[1][which].float()
-        fields = (self._fields(which, angle) - self.mean) / self.spread
+        solid, terrain, basis = (part.float() for part in self._domains(which))
+        fields = (wanted(basis, angle) - self.mean) / self.spread
         direction = torch.stack([angle.cos(), angle.sin()], 1)[:, :, None, None] * (1 - solid)
         whole = torch.cat([solid, terrain, direction, fields * (1 - solid)], 1)
         part = cropped(whole, entries, side)
         places = coordinates(self.recipe, entries, side, self.size)
-        mask = judged(self.recipe, entries, side, self.size) * (1 - part[:, :1])
+        mask = judged(entries[:, TOP:], side, self.size, self.recipe.margin) * (1 - part[:, :1])
         return Scene(told([part[:, :4], places]), part[:, 4:], mask)
 
-    def _fields(self, which: Tensor, angle: Tensor) -> Tensor:
-        """The wanted fields (n, 5, size, size) in their own units; lengths in canvases over 8."""
-        basis = self._parts[2][which].float()
-        x, y = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
-        u, v, potential, stream = (x * basis[:, 0] + y * basis[:, 1]).unbind(1)
-        speed = torch.hypot(u + x[:, 0], v + y[:, 0]) - 1
-        length = 8 / self.size
-        return torch.stack([u, v, speed, potential * length, stream * length], 1)
+    def _domains(self, which: Tensor) -> list[Tensor]:
+        """Obstacles, terrain and flows of these domains, all of them trained on or none."""
+        count = self.recipe.domains
+        if int(which.min()) >= count:
+            return [part[which - count] for part in domains(self.size, HELD_OUT, self.recipe.held_out)]
+        return [part[which] for part in domains(self.size, 0, count)]
 
 
-def moments(fields: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (channels, 1, 1) over the cells that are free (n, 1, h, w)."""
-    count = free.sum()
-    mean = (fields * free).sum((0, 2, 3), keepdim=True)[0] / count
-    square = ((fields - mean) ** 2 * free).sum((0, 2, 3), keepdim=True)[0] / count
-    return mean, square.sqrt()
+def wanted(basis: Tensor, angle: Tensor) -> Tensor:
+    """The fields (n, 5, s, s) of flow from an angle (n,), of flows along x and y (n, 2, 4, s, s).
+
+    Lengths are in eighths of a canvas, so that every size has the same units.
+    """
+    x, y = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
+    u, v, potential, stream = (x * basis[:, 0] + y * basis[:, 1]).unbind(1)
+    speed = torch.hypot(u + x[:, 0], v + y[:, 0]) - 1
+    length = 8 / basis.shape[-1]
+    return torch.stack([u, v, speed, potential * length, stream * length], 1)
+
+
+@remembered
+def moments(size: int, count: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (5, 1, 1) of the wanted fields where flow is free."""
+    solid, _, flows = domains(size, 0, count)
+    lots = torch.Generator().manual_seed(0)
+    total, square, cells = torch.zeros(5), torch.zeros(5), 0.0
+    for rows in torch.arange(count).split(AT_ONCE):
+        angle = torch.rand(len(rows), generator=lots) * 2 * math.pi
+        free = ~solid[rows]
+        fields = wanted(flows[rows].float(), angle) * free
+        total += fields.sum((0, 2, 3))
+        square += fields.square().sum((0, 2, 3))
+        cells += float(free.sum())
+    mean = total / cells
+    spread = (square / cells - mean**2).sqrt()
+    return mean[:, None, None], spread[:, None, None]
 
 
 @remembered

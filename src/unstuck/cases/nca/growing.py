@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from unstuck.cases.nca import sample
 from unstuck.cases.nca.automaton import ALPHA
 from unstuck.cases.nca.recipe import Recipe
-from unstuck.cases.nca.scenes import Scene, coordinates, corners, cropped, judged
+from unstuck.cases.nca.scenes import TOP, Scene, coordinates, corners, cropped, judged
 
 LARGEST = 4096  # px of a picture file's side
 SHARE = 5 / 9  # of the canvas, where no size is asked for: 40 of 72
@@ -48,7 +48,7 @@ class Growing:
     def scene(self, entries: Tensor, side: int) -> Scene:
         whole = self.target.expand(len(entries), -1, -1, -1)
         given = coordinates(self.recipe, entries, side, self.size)
-        mask = judged(self.recipe, entries, side, self.size)
+        mask = judged(entries[:, TOP:], side, self.size, self.recipe.margin)
         return Scene(given, cropped(whole, entries, side), mask)
 
 

@@ -13,9 +13,14 @@ AT_ONCE = 8  # canvases
 SEED = 1234  # of the random numbers that cells are judged under
 
 
-def begun(model: Automaton, task: Task, entries: Tensor, side: int) -> tuple[Tensor, ...]:
-    """First states of every level, coarsest first: finer ones begin with what is handed down."""
-    first, *finer = model.sides(side)
+def begun(
+    model: Automaton, task: Task, entries: Tensor, side: int, patch: int = 0
+) -> tuple[Tensor, ...]:
+    """First states of every level, coarsest first: finer ones begin with what is handed down.
+
+    With `patch`, levels that are wider are crops of so many cells.
+    """
+    first, *finer = (min(s, patch or s) for s in model.sides(side))
     channels = model.recipe.channels
     rest = (torch.zeros(len(entries), channels, s, s) for s in finer)
     return (task.start(entries, first, channels), *rest)

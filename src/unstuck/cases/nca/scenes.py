@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from unstuck.cases.nca.automaton import window
 from unstuck.cases.nca.recipe import Recipe
 
 DOMAIN, ANGLE, TOP, LEFT = range(4)
@@ -48,6 +49,13 @@ class Scene:
         given = None if self.given is None else F.avg_pool2d(self.given, factor)
         return Scene(given, target, mask)
 
+    def cut(self, origins: Tensor, side: int, margin: int) -> "Scene":
+        """The scene's crops at origins (n, 2), judged inside of the margin; without what is given."""
+        size = self.target.shape[-1]
+        parts = window(torch.cat([self.target, self.mask], 1), origins, side)
+        inner = judged(origins, side, size, margin).to(parts)
+        return Scene(None, parts[:, :-1], parts[:, -1:] * inner)
+
 
 class Task(Protocol):
     """One of the two tasks at one size of its canvas."""
@@ -69,11 +77,7 @@ def corners(count: int, size: int, side: int, lots: Generator) -> Tensor:
 
 def cropped(fields: Tensor, entries: Tensor, side: int) -> Tensor:
     """Crops (n, c, side, side) of whole fields (n, c, size, size), one for each entry."""
-    if side == fields.shape[-1]:
-        return fields
-    places = entries[:, [TOP, LEFT]].long().tolist()
-    parts = [f[:, y : y + side, x : x + side] for f, (y, x) in zip(fields, places, strict=True)]
-    return torch.stack(parts)
+    return window(fields, entries[:, TOP:].long(), side)
 
 
 def coordinates(r: Recipe, entries: Tensor, side: int, size: int) -> Tensor | None:
@@ -92,16 +96,21 @@ def coordinates(r: Recipe, entries: Tensor, side: int, size: int) -> Tensor | No
     return torch.stack([rows[:, :, None].expand(shape), columns[:, None].expand(shape)], 1)
 
 
-def judged(r: Recipe, entries: Tensor, side: int, size: int) -> Tensor:
-    """Cells (n, 1, side, side) that count: not those within the margin of a crop's own border."""
-    mask = torch.ones(len(entries), 1, side, side)
-    if not r.margin or side == size:
+def judged(origins: Tensor, side: int, size: int, margin: int) -> Tensor:
+    """Cells (n, 1, side, side) that count: not those within the margin of a crop's own border.
+
+    `origins` (n, 2) are the crops' upper and left edges on a canvas of `size` cells. Where the
+    border is that of the canvas itself, all cells count.
+    """
+    mask = torch.ones(len(origins), 1, side, side)
+    if not margin or side == size:
         return mask
-    m, far = r.margin, size - side
-    mask[entries[:, TOP] > 0, :, :m] = 0
-    mask[entries[:, TOP] < far, :, -m:] = 0
-    mask[entries[:, LEFT] > 0, :, :, :m] = 0
-    mask[entries[:, LEFT] < far, :, :, -m:] = 0
+    for axis, at in ((2, origins[:, 0]), (3, origins[:, 1])):
+        lines = torch.arange(side).expand(len(origins), side)
+        before = (lines < margin) & (at[:, None] > 0)
+        after = (lines >= side - margin) & (at[:, None] < size - side)
+        shape = (len(origins), 1, side, 1) if axis == 2 else (len(origins), 1, 1, side)
+        mask = mask * ~(before | after).view(shape)
     return mask
 
 

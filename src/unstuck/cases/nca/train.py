@@ -28,7 +28,7 @@ from unstuck.cases.nca.pictures import compared
 from unstuck.cases.nca.pool import Pool, damage
 from unstuck.cases.nca.recipe import Recipe, Scalar, made
 from unstuck.cases.nca.rollouts import TIMES, begun, lasting, shown
-from unstuck.cases.nca.scenes import Scene, Task
+from unstuck.cases.nca.scenes import TOP, Scene, Task
 from unstuck.data import weights
 from unstuck.data.weights import NotSavedError
 
@@ -37,6 +37,7 @@ HIGHER_IS_BETTER = False
 UNIT = ""
 MARGIN = 0.05  # an eighth more or less
 LOOKS = 10  # times a run looks at the whole canvas
+AT_ONCE = 64  # scenes
 COARSE = 0.3  # weight of each coarser level's own error
 WARM = 0.05  # share of the run in which a cosine rises
 
@@ -50,11 +51,12 @@ class Training:
         self.lots = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         self.model = Automaton(r, self.task.outputs, self.task.given).to(r.device)
-        self.model.sides(r.side)  # says what cannot be divided
-        self.model.sides(r.size)
+        for side in {r.size} if r.levels > 1 else {r.size, r.side}:
+            self.model.sides(side)  # says what cannot be divided
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=r.lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda i: rate(r, i))
-        self.canvas = 0  # side of the canvas now: a curriculum changes it
+        self.canvas = self.side = 0  # of the whole now, which a curriculum changes; of a sample
+        self.windows = False
         self.pool: Pool | None = None
 
     def iteration(self, number: int) -> float:
@@ -63,14 +65,18 @@ class Training:
         size, steps = self._now(number)
         if size != self.canvas:
             self._resize(size)
-        side = min(r.side, size)
-        chosen, entries, states, fresh = self._batch(side)
-        scene = self.task.scene(entries, side).to(r.device)
+        chosen, entries, states, fresh = self._batch()
+        scene = self.task.scene(entries, self.side).to(r.device)
+        origins = self.model.origins(entries[:, TOP:], size) if self.windows else None
         found = self.model(
-            *(s.to(r.device) for s in states), given=scene.given, steps=steps, fresh=fresh
+            *(s.to(r.device) for s in states),
+            given=scene.given,
+            steps=steps,
+            fresh=fresh.to(r.device),
+            origins=origins,
         )
-        error = scene.error(self.model.read(found))
-        loss = error.mean() + self._coarser(found, scene)
+        *coarse, error = self._errors(found, scene, origins)
+        loss = error.mean() + COARSE * sum(e.mean() for e in coarse)
         self.optimizer.zero_grad()
         loss.backward()
         limit(self.model, r)
@@ -97,28 +103,30 @@ class Training:
         """Begin with another canvas: the task and the pool are made anew."""
         r = self.recipe
         self.canvas = size
+        # a rule of one level sees crops alone; of several, finer ones see crops, the coarsest all
+        self.windows = r.levels > 1 and 0 < r.patch < size
+        self.side = size if self.windows else min(r.side, size)
         self.task = self.whole if size == r.size else task_of(r, size)
         if r.pool:
-            side = min(r.side, size)
-            entries = self.task.entries(r.pool, side, self.lots)
-            states = begun(self.model, self.task, entries, side)
-            parts = [self.task.scene(part, side).empty_error() for part in entries.split(64)]
+            entries = self._entries(r.pool)
+            states = self._first(entries)
+            parts = [self.task.scene(e, self.side).empty_error() for e in entries.split(AT_ONCE)]
             self.pool = Pool(r, entries, states, torch.cat(parts))
 
-    def _batch(self, side: int) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+    def _batch(self) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
         """Samples: their places in the pool, entries, states, and which of them begin anew."""
         r, pool, count = self.recipe, self.pool, self.recipe.batch_size
         if pool is None:
-            entries = self.task.entries(count, side, self.lots)
+            entries = self._entries(count)
             whole = torch.ones(count, dtype=torch.bool)
-            return whole, entries, list(self._first(entries, side)), whole
+            return whole, entries, list(self._first(entries)), whole
         chosen = pool.draw(self.lots)
-        empty = self.task.scene(pool.entries[chosen], side).empty_error()
+        empty = self.task.scene(pool.entries[chosen], self.side).empty_error()
         stale = pool.stale(chosen, empty, self.lots)
         if stale.any():
-            pool.renew(chosen[stale], self.task.entries(int(stale.sum()), side, self.lots))
+            pool.renew(chosen[stale], self._entries(int(stale.sum())))
         states = [kept[chosen].clone() for kept in pool.states]
-        first = self._first(pool.entries[chosen], side)
+        first = self._first(pool.entries[chosen])
         states = [
             torch.where(stale[:, None, None, None], a, b) for a, b in zip(first, states, strict=True)
         ]
@@ -128,21 +136,31 @@ class Training:
             damage(states, best, self.lots)
         return chosen, pool.entries[chosen], states, stale | (pool.age[chosen] == 0)
 
-    def _first(self, entries: Tensor, side: int) -> tuple[Tensor, ...]:
-        states = begun(self.model, self.task, entries, side)
+    def _entries(self, count: int) -> Tensor:
+        patch = self.recipe.patch if self.windows else self.side
+        return self.task.entries(count, patch, self.lots)
+
+    def _first(self, entries: Tensor) -> tuple[Tensor, ...]:
+        patch = self.recipe.patch if self.windows else 0
+        states = begun(self.model, self.task, entries, self.side, patch)
         if not self.recipe.seed_noise:
             return states
         noise = torch.randn(states[0].shape, generator=self.lots) * (states[0] != 0)
         return (states[0] + self.recipe.seed_noise * noise, *states[1:])
 
-    def _coarser(self, states: tuple[Tensor, ...], scene: Scene) -> Tensor | float:
-        """What the coarser levels are wrong by, weighted."""
-        r, total = self.recipe, 0.0
-        for level in range(len(states) - 1):
-            factor = r.decoder * 2 ** (len(states) - 1 - level)
-            error = scene.coarser(factor).error(self.model.read(states, level))
-            total = total + COARSE * error.mean()
-        return total
+    def _errors(
+        self, states: tuple[Tensor, ...], scene: Scene, origins: list[Tensor] | None
+    ) -> list[Tensor]:
+        """How wrong each level is (n,), coarsest first."""
+        r, found = self.recipe, []
+        for level, state in enumerate(states):
+            last = level == len(states) - 1
+            factor = 1 if last else r.decoder * 2 ** (len(states) - 1 - level)
+            here = scene.coarser(factor)
+            if origins is not None:
+                here = here.cut(origins[level], state.shape[-1], r.margin)
+            found.append(here.error(self.model.read(states, level)))
+        return found
 
     def state(self) -> dict[str, Any]:
         """All that a training goes on from."""
