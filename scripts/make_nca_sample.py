@@ -1,6 +1,6 @@
 """Make the emoji embedded in `cases/nca/sample/` from the font they are of.
 
-    python scripts/make_nca_sample.py
+python scripts/make_nca_sample.py
 """
 
 import io

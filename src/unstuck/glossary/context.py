@@ -108,4 +108,10 @@ ENTRIES = (
         "error at a multiple of the trained steps over that at their end: persistence/<model>/x4",
         "probe seed-and-damage",
     ),
+    Entry(
+        "meant/*/lasting",
+        "",
+        "whether what a rollout builds is meant to last beyond its trained steps",
+        "told with unstuck.note",
+    ),
 )

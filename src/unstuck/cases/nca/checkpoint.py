@@ -6,6 +6,7 @@ from pathlib import Path
 from unstuck.cases.nca.automaton import Automaton
 from unstuck.cases.nca.recipe import Recipe, made
 from unstuck.cases.nca.scenes import Task
+from unstuck.cases.nca.training import task_of
 from unstuck.data import weights
 
 STATE, RULE, RECIPE, METRICS = "checkpoint.pt", "rule.pt", "recipe.json", "metrics.json"
@@ -30,8 +31,6 @@ def recipe_of(run: Path) -> Recipe:
 
 def trained(run: Path) -> tuple[Automaton, Task]:
     """The rule of a finished run, in eval mode, and its task; ValueError in one line."""
-    from unstuck.cases.nca.train import task_of
-
     recipe = recipe_of(run)
     task = task_of(recipe)
     model = Automaton(recipe, task.outputs, task.given)

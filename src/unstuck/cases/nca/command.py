@@ -1,18 +1,19 @@
 """The command line the case's programs share: which task, which recipe, which seed, where to."""
 
 import argparse
-from typing import Any, cast
+from typing import Any, get_args
 
 from unstuck import case_options
 from unstuck.cases.nca.recipe import PRESETS, Recipe, Task, made
 
 OPTIONS = ("image", "size")  # those that are knobs of the recipe under the same name
+TASKS: tuple[str, ...] = get_args(Task)
 
 
 def parser(module: str, about: str) -> argparse.ArgumentParser:
-    known = dict.fromkeys(name for presets in PRESETS.values() for name in presets)
-    options = case_options.parser(module, about, known)
-    options.add_argument("--task", choices=tuple(PRESETS), default="grow")
+    forms = dict.fromkeys(name.partition("-")[2] for name in PRESETS)
+    options = case_options.parser(module, about, forms)
+    options.add_argument("--task", choices=TASKS, default=TASKS[0])
     options.add_argument("--image", help="a picture file with alpha, or one of the sample by name")
     options.add_argument("--size", type=int, help="side of the canvas, px")
     return options
@@ -23,10 +24,12 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
     Another size of the canvas keeps the share of it that a crop sees.
     """
-    presets = PRESETS[cast(Task, options.task)]
+    form = options.preset or case_options.DEFAULT
+    if form not in PRESETS and f"{options.task}-{form}" in PRESETS:
+        options.preset = f"{options.task}-{form}"
     given = {name: getattr(options, name) for name in OPTIONS}
     more: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    start = case_options.preset_of(options, presets)
+    start = case_options.preset_of(options, PRESETS)
     if options.size is not None and start.patch:
         more["patch"] = max(1, round(start.patch * options.size / start.size))
-    return case_options.recipe_of(options, presets, made, more)
+    return case_options.recipe_of(options, PRESETS, made, more)

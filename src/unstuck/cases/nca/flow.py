@@ -77,7 +77,9 @@ class Flow:
         """Obstacles, terrain and flows of these domains, all of them trained on or none."""
         count = self.recipe.domains
         if int(which.min()) >= count:
-            return [part[which - count] for part in domains(self.size, HELD_OUT, self.recipe.held_out)]
+            return [
+                part[which - count] for part in domains(self.size, HELD_OUT, self.recipe.held_out)
+            ]
         return [part[which] for part in domains(self.size, 0, count)]
 
 

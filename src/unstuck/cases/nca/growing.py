@@ -12,8 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Generator, Tensor
 
 from unstuck.cases.nca import sample
-from unstuck.cases.nca.automaton import ALPHA
 from unstuck.cases.nca.recipe import Recipe
+from unstuck.cases.nca.rule import ALPHA
 from unstuck.cases.nca.scenes import TOP, Scene, coordinates, corners, cropped, judged
 
 LARGEST = 4096  # px of a picture file's side
@@ -96,4 +96,3 @@ def opened(image: str) -> Image.Image:
     if box is None:
         raise ValueError(f"{image} is wholly transparent: there is nothing to grow")
     return drawn.crop(box)
-

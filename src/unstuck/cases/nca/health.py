@@ -20,10 +20,11 @@ def tell(model: Automaton, task: Task, metrics: Mapping[str, float]) -> None:
     scene = task.scene(task.held_out(), task.size)
     mean = (scene.target * scene.mask).sum((0, 2, 3)) / scene.mask.sum()
     even = float(scene.error(mean[:, None, None].expand_as(scene.target)).mean())
-    facts: dict[str, float] = {
+    facts: dict[str, float | bool] = {
         f"persistence/{NAME}/x{times}": metrics[f"error_x{times}"] / max(metrics["error"], 1e-12)
         for times in (2, 4, 10)
     }
+    facts[f"meant/{NAME}/lasting"] = True
     facts[f"persistence/{NAME}/built"] = 1 - metrics["error"] / even
     if r.patch and r.patch < r.size:
         facts[f"keyhole/{NAME}/patch"] = metrics["train_error"] / even

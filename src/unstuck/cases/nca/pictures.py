@@ -1,5 +1,7 @@
 """What a rule has built, to be looked at: pictures beside their targets, and error maps."""
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from unstuck.cases.nca.recipe import Recipe
 from unstuck.cases.nca.scenes import Scene
+from unstuck.data.weights import NotSavedError
 
 WIDE = 144  # px a canvas is shown at, at least
 GAP = 4
@@ -19,6 +22,11 @@ Picture = NDArray[np.uint8]
 
 def compared(r: Recipe, found: Tensor, scene: Scene) -> Image.Image:
     """Rows of built, wanted and error, for each canvas; of the flow three of its fields."""
+    return grid(rows_of(r, found, scene))
+
+
+def rows_of(r: Recipe, found: Tensor, scene: Scene) -> list[list[Picture]]:
+    """The same as a list of rows."""
     rows = []
     for built, wanted, mask in zip(found, scene.target, scene.mask, strict=True):
         if r.task == "grow":
@@ -31,7 +39,14 @@ def compared(r: Recipe, found: Tensor, scene: Scene) -> Image.Image:
             row += [coloured(built[field], free), coloured(wanted[field], free)]
         error = (built - wanted).square().mean(0).sqrt() * mask[0]
         rows.append([*row, heat(error, 1.0)])
-    return grid(rows)
+    return rows
+
+
+def seen(r: Recipe, cells: Tensor, scene: Scene) -> Picture:
+    """What one canvas (outputs, h, w) shows: the picture, or the flow's speed."""
+    if r.task == "grow":
+        return on_paper(cells)
+    return coloured(cells[FIELDS[1]], scene.mask[0, 0].numpy() > 0)
 
 
 def on_paper(cells: Tensor) -> Picture:
@@ -68,3 +83,16 @@ def grid(rows: list[list[Picture]]) -> Image.Image:
             large = picture.repeat(times, 0).repeat(times, 1)
             page.paste(Image.fromarray(large), (x * step, y * step))
     return page
+
+
+def save(page: Image.Image, file: Path) -> None:
+    """A PNG, whole or not at all; NotSavedError says why not."""
+    beside = file.with_name(f"part-{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        page.save(beside, "PNG")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise NotSavedError(f"{file} could not be written ({error})") from None
+    print(file)

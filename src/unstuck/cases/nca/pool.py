@@ -13,7 +13,9 @@ class Pool:
     before the first that of its first state.
     """
 
-    def __init__(self, r: Recipe, entries: Tensor, states: tuple[Tensor, ...], error: Tensor) -> None:
+    def __init__(
+        self, r: Recipe, entries: Tensor, states: tuple[Tensor, ...], error: Tensor
+    ) -> None:
         self.recipe, self.entries, self.error = r, entries, error
         self.states = [state.clone() for state in states]
         self.age = torch.zeros(len(entries), dtype=torch.long)

@@ -116,8 +116,10 @@ FLOW: Mapping[str, Scalar] = {
     "channels": 24,
     "hidden": 64,
     "kernels": "laplacian",
-    "iterations": 2000,
-    "batch_size": 4,
+    "patch": 24,
+    "batch_size": 16,
+    "iterations": 5000,
+    "domains": 768,
 }
 # what the notes did about it
 NOTES: Mapping[str, Scalar] = {
@@ -135,7 +137,8 @@ REPAIRED: Mapping[str, Scalar] = {
     "fire": 1.0,
     "steps_least": 3,
     "steps_most": 5,
-    "pool": 16,
+    "margin": 6,
+    "pool": 64,
     "reseeded": 0,
     "renewal": 0.3,
     "gate": 3.0,
@@ -148,6 +151,11 @@ GROWN: Mapping[str, Scalar] = {
     "handed": True,
     "steps_least": 16,
     "steps_most": 24,
+    "pool": 128,
+    "damaged": 1,
+    "batch_size": 4,
+    "iterations": 1500,
+    "drop_at": 1000,
 }
 
 
@@ -159,21 +167,27 @@ def _with(*parts: Mapping[str, Scalar]) -> Recipe:
 
 
 TINY: Mapping[str, Scalar] = {"size": 24, "iterations": 12, "pool": 16}
+SMALLEST: Mapping[str, Scalar] = {
+    "patch": 0,
+    "margin": 0,
+    "levels": 3,
+    "domains": 8,
+    "held_out": 4,
+}
 
-PRESETS: Mapping[Task, Mapping[str, Recipe]] = {
-    "grow": {
-        "baseline64": Recipe(),
-        "reported": _with(REPORTED, {"size": 96, "patch": 24}),
-        "notes": _with(REPORTED, NOTES, {"size": 96, "patch": 24}),
-        "repaired": _with(GROWN),
-        "tiny": _with(TINY, {"steps_least": 12, "steps_most": 16, "batch_size": 4}),
-    },
-    "flow": {
-        "reported": _with(FLOW, REPORTED, {"patch": 24, "batch_size": 16}),
-        "notes": _with(FLOW, REPORTED, NOTES, {"patch": 24, "batch_size": 16}),
-        "repaired": _with(FLOW, REPAIRED),
-        "tiny": _with(FLOW, REPAIRED, TINY, {"levels": 3, "domains": 8, "held_out": 4}),
-    },
+GROW: Mapping[str, Scalar] = {"size": 96, "patch": 24}
+
+# task and form; `command` finds a form by its own name for the task that is asked for
+PRESETS: Mapping[str, Recipe] = {
+    "grow-baseline64": Recipe(),
+    "grow-reported": _with(GROW, REPORTED),
+    "grow-notes": _with(GROW, REPORTED, NOTES),
+    "grow-repaired": _with(GROWN),
+    "grow-tiny": _with(TINY, {"steps_least": 12, "steps_most": 16, "batch_size": 4}),
+    "flow-reported": _with(FLOW, REPORTED),
+    "flow-notes": _with(FLOW, REPORTED, NOTES),
+    "flow-repaired": _with(FLOW, REPAIRED),
+    "flow-tiny": _with(FLOW, REPAIRED, TINY, SMALLEST),
 }
 
 

@@ -89,9 +89,7 @@ def coordinates(r: Recipe, entries: Tensor, side: int, size: int) -> Tensor | No
         line = (place / side * 2 - 1).expand(len(entries), side)
         rows, columns = line, line
     else:
-        rows, columns = (
-            (entries[:, edge, None] + place) / size * 2 - 1 for edge in (TOP, LEFT)
-        )
+        rows, columns = ((entries[:, edge, None] + place) / size * 2 - 1 for edge in (TOP, LEFT))
     shape = (len(entries), side, side)
     return torch.stack([rows[:, :, None].expand(shape), columns[:, None].expand(shape)], 1)
 
