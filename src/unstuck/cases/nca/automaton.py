@@ -58,8 +58,8 @@ class Automaton(nn.Module):
         return max(1, round(steps * more))
 
     def pooled(self, cells: Tensor | None, level: int) -> Tensor | None:
-        """Means of the finest level's cells for a coarser level."""
-        factor = 2 ** (self.recipe.levels - 1 - level)
+        """Means of a picture's cells for a level."""
+        factor = self.recipe.decoder * 2 ** (self.recipe.levels - 1 - level)
         return cells if cells is None or factor == 1 else F.avg_pool2d(cells, factor)
 
     def sides(self, side: int) -> list[int]:
@@ -91,7 +91,8 @@ class Automaton(nn.Module):
     def read(self, states: Sequence[Tensor], level: int = -1) -> Tensor:
         """What the states say: (n, outputs, h, w), of the finest level on the whole picture."""
         if self.decoder is not None and level in (-1, len(states) - 1):
-            return self.decoder(states[-1])
+            found: Tensor = self.decoder(states[-1])
+            return found
         return states[level][:, : self.outputs]
 
 

@@ -31,6 +31,7 @@ from unstuck.data.package import cache, write_whole
 NAMES = ("u", "v", "speed", "potential", "stream function")
 HELD_OUT = 1_000_000  # first number of domains that are not trained on
 VERSION = 1  # of what is cached
+PARTS = ("solid", "terrain", "flows")
 THREADS = 2
 AT_ONCE = 32  # domains that are read together
 
@@ -124,10 +125,10 @@ def domains(size: int, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
         file.parent.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(THREADS) as threads:
             made = list(threads.map(lambda i: _made(i, size), range(first, first + count)))
-        solid, terrain, flows = (np.stack(part) for part in zip(*made, strict=True))
-        write_whole(file, {"solid": solid, "terrain": terrain, "flows": flows})
+        parts = [np.stack(part) for part in zip(*made, strict=True)]
+        write_whole(file, dict(zip(PARTS, parts, strict=True)))
     with np.load(file, allow_pickle=False) as kept:
-        solid, terrain, flows = (torch.from_numpy(kept[k]) for k in ("solid", "terrain", "flows"))
+        solid, terrain, flows = (torch.from_numpy(kept[name]) for name in PARTS)
     assert flows.shape[1:3] == (2, FIELDS)
     return solid[:, None], terrain[:, None], flows
 

@@ -58,10 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def frames(
     model: Automaton, task: Task, steps: int, sample: int = 0, damage_at: int | None = None
 ) -> Iterator[pictures.Picture]:
-    """The canvas at the beginning and after every step; finer levels begin once the coarser are done.
-
-    A rule of several levels shows each level's own steps, and then all of them go on together.
-    """
+    """The canvas at the beginning and after every step of all levels together."""
     part = task.held_out()[sample : sample + 1]
     scene = task.scene(part, task.size)
     torch.manual_seed(SEED)

@@ -161,7 +161,8 @@ def summary(model: Automaton, task: Task) -> Mapping[str, float]:
     steps = model.recipe.steps_most
 
     def run() -> Tensor:
-        return model(*states, given=scene.given, steps=steps, fresh=fresh)[-1]
+        found: Tensor = model(*states, given=scene.given, steps=steps, fresh=fresh)[-1]
+        return found
 
     return {
         "parameters": float(sum(p.numel() for p in model.parameters())),

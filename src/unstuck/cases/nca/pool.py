@@ -91,7 +91,7 @@ def damage(states: tuple[Tensor, ...], chosen: Tensor, lots: Generator) -> None:
 
 
 def disc(side: int, middle: Tensor, radius: float) -> Tensor:
-    """0 within a disc and 1 without (side, side); middle and radius in canvases, 0 in the middle."""
+    """0 within a disc, else 1 (side, side); middle and radius in canvases, 0 in the middle."""
     line = (torch.arange(side) + 0.5) / side - 0.5
     far = (line[:, None] - middle[0]) ** 2 + (line[None] - middle[1]) ** 2
     return (far >= radius**2).float()

@@ -7,12 +7,14 @@ finite volumes' sparse system is solved directly. Flow from any direction is a s
 same with conductance h.)
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 FIELDS = 4  # u, v, potential, stream function, each without the undisturbed flow's
 RELIEF = 0.35  # highest terrain, of the layer's depth
 FEWEST, MOST = 3, 8  # obstacles
@@ -105,7 +107,8 @@ def _potentials(
     diagonal[:, 1:] += right
     diagonal[:-1] += down
     diagonal[1:] += down
-    border = (np.s_[:, 0], np.s_[:, -1], np.s_[0], np.s_[-1])
+    every = slice(None)
+    border: list[Any] = [(every, 0), (every, -1), (0, every), (-1, every)]
     for i, edge in enumerate(border):  # half a cell to the edge
         diagonal[edge] += 2 * depth[edge]
         for along in (0, 1):

@@ -30,7 +30,7 @@ def begun(
 def rolled(
     model: Automaton, states: Sequence[Tensor], scene: Scene, steps: float, fresh: bool
 ) -> tuple[Tensor, ...]:
-    """States so many steps of the finest level later; on finer levels from their own if not fresh."""
+    """States so many steps of the finest level later; if fresh, finer levels begin anew."""
     where = torch.full((len(states[0]),), fresh, device=states[0].device)
     found: tuple[Tensor, ...] = model(*states, given=scene.given, steps=steps, fresh=where)
     return found

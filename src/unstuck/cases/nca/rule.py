@@ -154,7 +154,7 @@ class Rule(nn.Module):
         if r.fire < 1:
             change = change * (torch.rand_like(state[:, :1]) < r.fire)
         if not r.alive:
-            return state + change
+            return torch.add(state, change)
         before = alive(state)
         state = state + change
         return state * (before & alive(state))
@@ -167,7 +167,8 @@ class Rule(nn.Module):
 
 def alive(state: Tensor) -> Tensor:
     """Cells (n, 1, h, w) with an alpha above `ALIVE` in their 3 x 3 neighbourhood."""
-    return F.max_pool2d(state[:, ALPHA : ALPHA + 1], 3, 1, 1) > ALIVE
+    found: Tensor = F.max_pool2d(state[:, ALPHA : ALPHA + 1], 3, 1, 1) > ALIVE
+    return found
 
 
 def plain(rule: Rule, state: Tensor, given: Tensor | None = None, steps: int = 1) -> Tensor:

@@ -20,7 +20,7 @@ DOMAIN, ANGLE, TOP, LEFT = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`given` (n, g, h, w) or None, `target` (n, outputs, h, w), and where it counts (n, 1, h, w)."""
+    """`given` (n, g, h, w) or None, `target` (n, outputs, h, w), `mask` (n, 1, h, w): what counts."""
 
     given: Tensor | None
     target: Tensor
@@ -50,7 +50,7 @@ class Scene:
         return Scene(given, target, mask)
 
     def cut(self, origins: Tensor, side: int, margin: int) -> "Scene":
-        """The scene's crops at origins (n, 2), judged inside of the margin; without what is given."""
+        """The scene's crops at origins (n, 2), judged inside the margin; without what is given."""
         size = self.target.shape[-1]
         parts = window(torch.cat([self.target, self.mask], 1), origins, side)
         inner = judged(origins, side, size, margin).to(parts)
@@ -85,7 +85,7 @@ def coordinates(r: Recipe, entries: Tensor, side: int, size: int) -> Tensor | No
     if r.coordinates == "none":
         return None
     place = torch.arange(side) + 0.5
-    if r.coordinates == "local":
+    if r.coordinates == "local" or side == size:
         line = (place / side * 2 - 1).expand(len(entries), side)
         rows, columns = line, line
     else:

@@ -112,7 +112,7 @@ class Training:
         if r.damaged:
             healthy = (~stale).nonzero()[:, 0]
             best = healthy[pool.error[chosen][healthy].argsort()][: r.damaged]
-            damage(states, best, self.lots)
+            damage(tuple(states), best, self.lots)
         return chosen, pool.entries[chosen], states, stale | (pool.age[chosen] == 0)
 
     def _entries(self, count: int) -> Tensor:
