@@ -39,6 +39,7 @@ bench: $(VENV)/.bench $(LIGHT)/.done  ## start, reading, watching, probing: what
 	$(BIN)/python bench/memory_plan.py
 	$(BIN)/python bench/noise_scale.py
 	$(BIN)/python bench/font_training.py
+	$(BIN)/python bench/automaton.py
 	$(BIN)/python bench/long_run.py
 	$(BIN)/python bench/ray_scaling.py
 	$(BIN)/python scripts/simulate_trials.py
