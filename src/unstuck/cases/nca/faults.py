@@ -38,7 +38,10 @@ KEYHOLE: Changes = {
 
 # name -> (change of `GROWING`, codes a correct diagnosis names first)
 FAULTS: Mapping[str, tuple[Changes, tuple[str, ...]]] = {
-    "short-rollouts": ({"steps_least": 3, "steps_most": 4, "reseeded": 4, "damaged": 0}, ("CTX001",)),
+    "short-rollouts": (
+        {"steps_least": 3, "steps_most": 4, "reseeded": 4, "damaged": 0},
+        ("CTX001",),
+    ),
     "keyhole-patches": (KEYHOLE, ("CTX002",)),
     "no-pool": ({"pool": 0}, ("CTX006",)),
 }
