@@ -20,7 +20,10 @@ DOMAIN, ANGLE, TOP, LEFT = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`given` (n, g, h, w) or None, `target` (n, outputs, h, w), `mask` (n, 1, h, w): what counts."""
+    """What a rule is told, what it is to say, and where that counts.
+
+    `given` (n, g, h, w) or None, `target` (n, outputs, h, w), `mask` (n, 1, h, w).
+    """
 
     given: Tensor | None
     target: Tensor
