@@ -9,7 +9,7 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= auto
 
-.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-agch study-zi2zi study-demo \
+.PHONY: demo test check light bench chaos fuzz matrix course study-contrast study-agch study-zi2zi study-nca study-demo \
   study-fix docs screenshot corpus clean
 
 demo: $(VENV)/.cases  ## train the sick case watched, diagnose it, try the cures, write demo/report.html
@@ -52,6 +52,9 @@ study-agch: $(VENV)/.dev  ## forms, repairs, corrections and faults of the agch 
 
 study-zi2zi: $(VENV)/.dev  ## what the claims about the font GAN are worth (about an hour and a half)
 	$(BIN)/python -m unstuck.cases.zi2zi.study
+
+study-nca: $(VENV)/.dev  ## what carries automata to wide canvases (about an hour)
+	$(BIN)/python -m unstuck.cases.nca.study
 
 study-demo: $(VENV)/.dev  ## presets, faults and the demo over five base seeds
 	$(BIN)/python scripts/study_demo.py

@@ -154,8 +154,8 @@ GROWN: Mapping[str, Scalar] = {
     "pool": 128,
     "damaged": 1,
     "batch_size": 4,
-    "iterations": 1500,
-    "drop_at": 1000,
+    "iterations": 900,
+    "drop_at": 600,
 }
 
 

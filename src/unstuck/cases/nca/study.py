@@ -1,6 +1,6 @@
 """Which correction carries the effect on wide canvases, and what the claims are worth.
 
-    python -m unstuck.cases.nca.study --seeds 3 --workers 2             about half an hour, 2 cores
+    python -m unstuck.cases.nca.study --seeds 3 --workers 2             about an hour, 2 cores
     python -m unstuck.cases.nca.study --only alone
     python -m unstuck.cases.nca.study --seeds 2 --set iterations=20
 
