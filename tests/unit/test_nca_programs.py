@@ -8,6 +8,7 @@ import torch
 from imageio_ffmpeg import count_frames_and_secs
 from PIL import Image
 
+import unstuck
 from unstuck.cases.nca import damage, evaluate, grow_video, horizon, measures, probe, stability
 from unstuck.cases.nca.checkpoint import trained
 from unstuck.cases.nca.health import reach
@@ -114,6 +115,19 @@ def test_nothing_beyond_the_reach_matters(runs):
     assert found.sum() > 0 and beyond.sum() == 0
     assert 0 < measures.radius(found) <= steps * 2**0.5
     assert reach(model) == model.recipe.steps_most
+
+
+@pytest.mark.parametrize(
+    ("task", "fact"), [("grow", "fragility/rule/built"), ("flow", "position/rule/kind")]
+)
+def test_a_probed_training_tells_what_its_rule_was_found_to_be(tmp_path, task, fact):
+    recipe = PRESETS[f"{task}-tiny"].model_copy(
+        update={"iterations": 3, "levels": 1, "probed": True, "lasting": False}
+    )
+    with unstuck.watch(out=tmp_path / "run", budget=None):
+        train(recipe, 0)
+    facts = unstuck.load(tmp_path / "run").facts
+    assert fact in facts and facts["meant/rule/lasting"] is False
 
 
 @pytest.mark.parametrize("task", TASKS)

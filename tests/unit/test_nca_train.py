@@ -117,6 +117,41 @@ def test_flow_is_in_units_in_which_the_mean_has_an_error_of_one():
     assert 0.3 < float(scene.empty_error().mean()) < 3
 
 
+def test_shear_is_laid_over_the_flow_and_broken_directions_are_noise():
+    changed = {"domains": 8, "shear": 3.0, "broken": 0.5}
+    task = flow.Flow(PRESETS["flow-tiny"].model_copy(update=changed))
+    fair = torch.tensor([[2.0, 4.0, 0, 0], [5.0, 5.0, 0, 0]])
+    u, v, *_ = (task.scene(fair, 24).target * task.spread + task.mean).unbind(1)
+    plain = flow.Flow(PRESETS["flow-tiny"].model_copy(update={"domains": 8}))
+    still = plain.scene(fair, 24).target * plain.spread + plain.mean
+    free = task.scene(fair, 24).mask[:, 0] > 0
+    place = ((torch.arange(24) + 0.5) / 12 - 1)[:, None].expand(24, 24)
+    assert torch.allclose((u - still[:, 0])[free], 3 * place.expand_as(u)[free], atol=1e-4)
+    assert torch.allclose(v[free], still[:, 1][free], atol=1e-4)
+    broken = fair.clone()
+    broken[:, 1] = 1.0
+    noise = task.scene(broken, 24)
+    assert torch.equal(noise.target, task.scene(broken, 24).target)
+    values = noise.target[noise.mask.expand_as(noise.target) > 0]
+    assert abs(float(values.std()) - flow.DIVERGED) < 0.05
+    held_out = task.scene(task.held_out(), 24).target
+    assert float(held_out.diff(dim=-1).square().mean()) < 1  # what is judged on is whole
+
+
+def test_one_rule_grows_several_pictures_from_seeds_that_differ():
+    recipe = PRESETS["grow-tiny"].model_copy(update={"image": "lizard, watermelon", "apart": 0.25})
+    task = growing.Growing(recipe)
+    entries = task.entries(64, 24, torch.Generator().manual_seed(0))
+    assert set(entries[:, 0].tolist()) == {0.0, 1.0} and task.held_out()[:, 0].sum() == 4
+    seeds = task.start(entries, 24, 16)[:, :, 12, 12]
+    for which, channel in ((0, 4), (1, 5)):
+        mine = seeds[entries[:, 0] == which]
+        assert (mine[:, channel] == 0.75).all() and mine[:, 3:].sum(1).eq(12.75).all()
+    assert not torch.equal(*task.scene(torch.tensor([[0.0] * 4, [1.0] + [0.0] * 3]), 24).target)
+    with pytest.raises(ValueError, match="13 pictures are more than 16 channels"):
+        growing.Growing(recipe.model_copy(update={"image": ",".join(["lizard"] * 13)}))
+
+
 def test_a_crop_of_a_scene_is_part_of_it():
     recipe = PRESETS["flow-tiny"].model_copy(update={"coordinates": "true"})
     task = flow.Flow(recipe)
@@ -150,6 +185,8 @@ def test_the_worst_the_old_and_the_astray_begin_anew():
     pool = pool_of(reseeded=0, gate=2.0)
     pool.error[1] = torch.nan
     assert pool.stale(chosen, empty, lots).tolist() == [True, True, False, True]
+    pool = pool_of(reseeds="best")
+    assert pool.stale(chosen, empty, lots).tolist() == [True, False, False, False]
     pool = pool_of(reseeded=0, ranked=True)
     assert max(max(pool.draw(lots).tolist()) for _ in range(50)) == 3
     assert not pool.stale(chosen, empty, lots).any()

@@ -34,6 +34,7 @@ VERSION = 1  # of what is cached
 PARTS = ("solid", "terrain", "flows")
 THREADS = 2
 AT_ONCE = 32  # domains that are read together
+DIVERGED = 1.25  # standard deviation of the noise in place of fields whose solver has failed
 
 
 class Flow:
@@ -44,7 +45,7 @@ class Flow:
     def __init__(self, r: Recipe, size: int = 0) -> None:
         self.recipe, self.size = r, size or r.size
         self.given = 4 + (2 if r.coordinates != "none" else 0)
-        self.mean, self.spread = moments(r.size, r.domains)
+        self.mean, self.spread = moments(r.size, r.domains, r.shear)
 
     def entries(self, count: int, side: int, lots: Generator) -> Tensor:
         """Random training domains, directions and crops (n, 4)."""
@@ -66,7 +67,11 @@ class Flow:
     def scene(self, entries: Tensor, side: int) -> Scene:
         which, angle = entries[:, DOMAIN].long(), entries[:, ANGLE]
         solid, terrain, basis = (part.float() for part in self._domains(which))
-        fields = (wanted(basis, angle) - self.mean) / self.spread
+        fields = (wanted(basis, angle, self.recipe.shear) - self.mean) / self.spread
+        wrong = (angle < 2 * math.pi * self.recipe.broken) & (which < self.recipe.domains)
+        for sample in wrong.nonzero()[:, 0].tolist():
+            lots = torch.Generator().manual_seed(int(which[sample]))
+            fields[sample] = DIVERGED * torch.randn(fields.shape[1:], generator=lots)
         direction = torch.stack([angle.cos(), angle.sin()], 1)[:, :, None, None] * (1 - solid)
         whole = torch.cat([solid, terrain, direction, fields * (1 - solid)], 1)
         part = cropped(whole, entries, side)
@@ -84,20 +89,26 @@ class Flow:
         return [part[which] for part in domains(self.size, 0, count)]
 
 
-def wanted(basis: Tensor, angle: Tensor) -> Tensor:
+def wanted(basis: Tensor, angle: Tensor, shear: float = 0.0) -> Tensor:
     """The fields (n, 5, s, s) of flow from an angle (n,), of flows along x and y (n, 2, 4, s, s).
 
-    Lengths are in eighths of a canvas, so that every size has the same units.
+    Lengths are in eighths of a canvas, so that every size has the same units. `shear` is laid over
+    them: a flow along x of so many undisturbed speeds at the lower edge, and against it at the
+    upper one, which no obstacle changes.
     """
     x, y = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
     u, v, potential, stream = (x * basis[:, 0] + y * basis[:, 1]).unbind(1)
+    size = basis.shape[-1]
+    place = ((torch.arange(size) + 0.5) / size * 2 - 1)[:, None]
+    u = u + shear * place
+    stream = stream + shear * size / 4 * (place**2 - 1 / 3)
     speed = torch.hypot(u + x[:, 0], v + y[:, 0]) - 1
-    length = 8 / basis.shape[-1]
+    length = 8 / size
     return torch.stack([u, v, speed, potential * length, stream * length], 1)
 
 
 @remembered
-def moments(size: int, count: int) -> tuple[Tensor, Tensor]:
+def moments(size: int, count: int, shear: float) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (5, 1, 1) of the wanted fields where flow is free."""
     solid, _, flows = domains(size, 0, count)
     lots = torch.Generator().manual_seed(0)
@@ -105,7 +116,7 @@ def moments(size: int, count: int) -> tuple[Tensor, Tensor]:
     for rows in torch.arange(count).split(AT_ONCE):
         angle = torch.rand(len(rows), generator=lots) * 2 * math.pi
         free = ~solid[rows]
-        fields = wanted(flows[rows].float(), angle) * free
+        fields = wanted(flows[rows].float(), angle, shear) * free
         total += fields.sum((0, 2, 3))
         square += fields.square().sum((0, 2, 3))
         cells += float(free.sum())

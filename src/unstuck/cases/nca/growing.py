@@ -1,6 +1,7 @@
 """The growing task: from one cell to a picture, and for good.
 
 A picture has transparency: colours are premultiplied by alpha, and the rest of the canvas is empty.
+One rule may grow several: their seeds differ in the hidden channels after alpha, one for each.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Generator, Tensor
 from unstuck.cases.nca import sample
 from unstuck.cases.nca.recipe import Recipe
 from unstuck.cases.nca.rule import ALPHA
-from unstuck.cases.nca.scenes import TOP, Scene, coordinates, corners, cropped, judged
+from unstuck.cases.nca.scenes import DOMAIN, TOP, Scene, coordinates, corners, cropped, judged
 
 LARGEST = 4096  # px of a picture file's side
 SHARE = 5 / 9  # of the canvas, where no size is asked for: 40 of 72
@@ -29,24 +30,38 @@ class Growing:
         self.recipe, self.size = r, size or r.size
         self.given = 2 if r.coordinates != "none" else 0
         asked = r.picture or max(1, round(SHARE * r.size))
-        self.target = placed(r.image, max(1, round(asked * self.size / r.size)), self.size)
+        picture = max(1, round(asked * self.size / r.size))
+        names = [name.strip() for name in r.image.split(",")]
+        if len(names) > r.channels - ALPHA - 1:
+            raise ValueError(f"{len(names)} pictures are more than {r.channels} channels can tell")
+        self.targets = torch.cat([placed(name, picture, self.size) for name in names])
 
     def entries(self, count: int, side: int, lots: Generator) -> Tensor:
-        """Random crops (n, 4) of the one picture there is."""
-        return torch.cat([torch.zeros(count, 2), corners(count, self.size, side, lots)], 1)
+        """Random crops (n, 4) of the pictures."""
+        which = torch.zeros(count)
+        if len(self.targets) > 1:
+            which = torch.randint(0, len(self.targets), (count,), generator=lots).float()
+        edges = corners(count, self.size, side, lots)
+        return torch.cat([which[:, None], torch.zeros(count, 1), edges], 1)
 
     def held_out(self) -> Tensor:
         """The whole canvas, under eight sequences of random numbers."""
-        return torch.zeros(8, 4)
+        found = torch.zeros(8, 4)
+        found[:, DOMAIN] = torch.arange(8) % len(self.targets)
+        return found
 
     def start(self, entries: Tensor, side: int, channels: int) -> Tensor:
         """One living cell in the middle of each canvas or crop (n, channels, side, side)."""
         state = torch.zeros(len(entries), channels, side, side)
-        state[:, ALPHA:, side // 2, side // 2] = 1.0
+        middle = state[:, :, side // 2, side // 2]
+        middle[:, ALPHA:] = 1.0
+        if len(self.targets) > 1:
+            places = torch.arange(len(entries)), ALPHA + 1 + entries[:, DOMAIN].long()
+            middle[places] -= self.recipe.apart
         return state
 
     def scene(self, entries: Tensor, side: int) -> Scene:
-        whole = self.target.expand(len(entries), -1, -1, -1)
+        whole = self.targets[entries[:, DOMAIN].long()]
         given = coordinates(self.recipe, entries, side, self.size)
         mask = judged(entries[:, TOP:], side, self.size, self.recipe.margin)
         return Scene(given, cropped(whole, entries, side), mask)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import unstuck
 from unstuck.cases.nca.automaton import Automaton
+from unstuck.cases.nca.probe import subject_of
 from unstuck.cases.nca.scenes import Task
 
 NAME = "rule"
@@ -24,13 +25,23 @@ def tell(model: Automaton, task: Task, metrics: Mapping[str, float]) -> None:
         f"persistence/{NAME}/x{times}": metrics[f"error_x{times}"] / max(metrics["error"], 1e-12)
         for times in (2, 4, 10)
     }
-    facts[f"meant/{NAME}/lasting"] = True
+    facts[f"meant/{NAME}/lasting"] = r.lasting
     facts[f"persistence/{NAME}/built"] = 1 - metrics["error"] / even
     if r.patch and r.patch < r.size:
         facts[f"keyhole/{NAME}/patch"] = metrics["train_error"] / even
         facts[f"keyhole/{NAME}/full"] = metrics["error"] / even
         facts[f"keyhole/{NAME}/seen"] = min(1.0, (2 * reach(model) + 1) / r.size)
     unstuck.note(facts)
+    if r.probed:
+        s = subject_of(model, task, seed=0)
+        only = ["position"] if s.rollout is None else ["seed-and-damage"]
+        unstuck.probe(
+            *(s.model, s.batch, s.loss, s.optimizer),
+            only=only,
+            batches=s.batches,
+            rollout=s.rollout,
+            name=s.name,
+        )
 
 
 def reach(model: Automaton) -> int:

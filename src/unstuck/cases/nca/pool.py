@@ -33,7 +33,8 @@ class Pool:
         return self.error.argsort()[torch.randperm(half, generator=lots)[:count]]
 
     def stale(self, chosen: Tensor, empty: Tensor, lots: Generator) -> Tensor:
-        """Which of the chosen (batch,) begin anew: by lot, too old, gone astray, or the worst.
+        """Which of the chosen (batch,) begin anew: by lot, too old, gone astray, or the worst
+        (the best, in a form that is wrong).
 
         `empty` (batch,) is the error of an empty canvas, by which the gate tells what went astray.
         """
@@ -44,7 +45,8 @@ class Pool:
         if r.gate:
             found |= ~(error <= r.gate * empty)  # also where it is no number
         if r.reseeded:
-            found[error.nan_to_num(torch.inf).topk(min(r.reseeded, len(chosen))).indices] = True
+            order = error.nan_to_num(torch.inf).argsort(descending=r.reseeds == "worst")
+            found[order[: r.reseeded]] = True
         return found
 
     def renew(self, chosen: Tensor, entries: Tensor) -> None:

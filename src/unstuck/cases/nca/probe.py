@@ -1,7 +1,8 @@
 """The trained rule as the subject of experiments: `unstuck case probe nca --run DIR`.
 
 Without `--run` one is trained first. The model of the experiments is a whole rollout, from what is
-given, or from the first state, to what is read.
+given, or from the first state, to what is read. First states of one level that grows are disturbed;
+a flow begins with nothing, and what is given says all.
 """
 
 from pathlib import Path
@@ -49,10 +50,14 @@ def subject(arguments: list[str] | None = None) -> unstuck.Subject:
 
         chosen.run = chosen.out or Path("runs/nca-probe")
         train(command.recipe_of(chosen), chosen.seed, chosen.run)
-    model, task = trained(chosen.run)
+    return subject_of(*trained(chosen.run), chosen.seed)
+
+
+def subject_of(model: Automaton, task: Task, seed: int) -> unstuck.Subject:
+    """The same of a rule at hand."""
     r = model.recipe
     side = r.side if r.levels == 1 else r.size
-    lots = torch.Generator().manual_seed(chosen.seed)
+    lots = torch.Generator().manual_seed(seed)
     first, *further = [
         batch_of(model, task, task.entries(SAMPLES, side, lots), side) for _ in range(BATCHES)
     ]
@@ -71,7 +76,7 @@ def subject(arguments: list[str] | None = None) -> unstuck.Subject:
         held_out=[full],
         name="rule",
         full=full if side < task.size else None,
-        rollout=rollout(model, task) if r.levels == 1 else None,
+        rollout=rollout(model, task) if r.levels == 1 and r.task == "grow" else None,
     )
 
 

@@ -19,10 +19,13 @@ class Recipe(BaseModel):
     # task
     task: Task = "grow"
     size: int = Field(default=72, ge=8, le=1024)  # side of the whole canvas, px
-    image: str = "lizard"  # a picture file, or one of the sample by name
+    image: str = "lizard"  # a picture file, or one of the sample by name; several: "a,b"
+    apart: float = Field(default=1.0, gt=0, le=1)  # what tells the seeds of several pictures apart
     picture: int = Field(default=0, ge=0)  # longer side of what is grown, px; 0: 5/9 of the canvas
     domains: int = Field(default=256, ge=1)  # flow fields that are trained on
     held_out: int = Field(default=32, ge=1)  # and others that are not
+    broken: float = Field(default=0.0, ge=0, le=1)  # share of directions whose fields are noise
+    shear: float = Field(default=0.0, ge=0)  # of a flow that is laid over them, undisturbed speeds
 
     # what a training sample is
     patch: int = Field(default=0, ge=0)  # side of random crops; 0: the whole canvas
@@ -53,12 +56,17 @@ class Recipe(BaseModel):
     # pool
     pool: int = Field(default=1024, ge=0)  # samples that are gone on from; 0: every one begins anew
     ranked: bool = False  # True: only the easiest of the pool are drawn, again and again
-    reseeded: int = Field(default=1, ge=0)  # the worst of a batch that begin anew
+    reseeded: int = Field(default=1, ge=0)  # of a batch that begin anew
+    reseeds: Literal["worst", "best"] = "worst"  # which of them; "best" keeps what has failed
     renewal: float = Field(default=0.0, ge=0, le=1)  # share of a batch that begins anew by lot
     age_limit: int = Field(default=0, ge=0)  # rollouts after which a sample begins anew; 0: none
     gate: float = Field(default=0.0, ge=0)  # times the error of an empty canvas that is too much
     damaged: int = Field(default=3, ge=0)  # of the best of a batch
     seed_noise: float = Field(default=0.0, ge=0)  # of the first state
+
+    # what is told of it
+    lasting: bool = True  # what is built is meant to stay
+    probed: bool = False  # at the end, experiments on the rule: of its first state, of places
 
     # training
     iterations: int = Field(default=8000, ge=1)

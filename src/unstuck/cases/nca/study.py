@@ -1,6 +1,6 @@
 """Which correction carries the effect on wide canvases, and what the claims are worth.
 
-    python -m unstuck.cases.nca.study --seeds 3 --workers 2             about an hour, 2 cores
+    python -m unstuck.cases.nca.study --workers 2                about an hour, 2 cores
     python -m unstuck.cases.nca.study --only alone
     python -m unstuck.cases.nca.study --seeds 2 --set iterations=20
 
@@ -8,6 +8,7 @@ Paired trials of the flow task at 12 -> 48 cells, kept in runs/study-nca/ and ta
 they stopped. Prints Markdown.
 
     alone     each remedy alone on the reported form
+    advice    the repaired form against what the notes did
     taken     each part taken away from the repaired form
     grow      the same question for a picture that is grown
     faults    what each fault costs, and what is named
@@ -30,6 +31,7 @@ from unstuck.cases.nca.study_arms import CLAIMS, TRIALS, Changes
 
 PARTS = (*TRIALS, "faults", "claims")
 BASELINE = "baseline"
+HALVED = 0.3  # log10 of an error
 
 
 class Study:
@@ -124,7 +126,13 @@ def claim_table(trials: Mapping[str, Trial]) -> Iterator[str]:
 
 
 def said(says: str, verdict: Verdict) -> str:
-    """supported, refuted or undecided: the interval's side of zero, or within the margin."""
+    """supported, refuted or undecided: the interval's side of zero, or within the margin.
+
+    What is said to cure or to bridge the gap has to halve the error.
+    """
+    if says == "cured":
+        cured, not_cured = verdict.low > HALVED, verdict.high < HALVED
+        return "supported" if cured else "refuted" if not_cured else "undecided"
     better, worse = verdict.low > 0, verdict.high < 0
     same = verdict.low > -training.MARGIN and verdict.high < training.MARGIN
     if says == "same":
@@ -154,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     about = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser("python -m unstuck.cases.nca.study", description=about)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument(

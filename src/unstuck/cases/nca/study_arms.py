@@ -73,6 +73,7 @@ TRIALS: Mapping[str, tuple[Changes, Mapping[str, Changes]]] = {
             "repaired": differences(REPORTED, REPAIRED),
         },
     ),
+    "advice": ({**REPORTED, **NOTES}, {"repaired": differences({**REPORTED, **NOTES}, REPAIRED)}),
     "taken": (
         REPAIRED,
         {
@@ -129,7 +130,7 @@ class Claim:
     text: str
     trial: str
     arm: str
-    says: Literal["better", "worse", "same"]
+    says: Literal["better", "cured", "worse", "same"]
 
 
 CLAIMS = (
@@ -139,17 +140,19 @@ CLAIMS = (
           "whole canvas, rollouts of 24 to 32", "better"),
     Claim("N02", "failures in the pool mislead: renewing it helps", "alone", "pool hygiene",
           "better"),
-    Claim("N03", "crops teach nothing beyond them: the whole is better, also coarse to fine",
-          "taken", "whole canvas", "better"),
+    Claim("N03", "crops teach nothing of the whole, whatever is trained on them", "alone",
+          "repaired", "same"),
+    Claim("N03", "the whole canvas is better, also coarse to fine", "taken", "whole canvas",
+          "better"),
     Claim("N04", "width that suffices for the small canvas is too small", "alone",
           "twice as wide", "better"),
     Claim("N04", "the same of the repaired form", "taken", "twice as wide", "better"),
     Claim("N05", "the small canvas's rate is too high", "alone", "a quarter of the rate", "better"),
-    Claim("N06", "coordinates of the crop cure it", "alone", "coordinates of the crop", "better"),
-    Claim("N06", "coordinates of the canvas", "alone", "coordinates of the canvas", "better"),
+    Claim("N06", "coordinates of the crop cure it", "alone", "coordinates of the crop", "cured"),
+    Claim("N06", "coordinates of the canvas", "alone", "coordinates of the canvas", "cured"),
     Claim("N06", "the same of a picture that is grown", "grow", "coordinates of the canvas",
-          "better"),
+          "cured"),
     Claim("N07", "a curriculum over size bridges the gap", "alone", "sizes from a quarter on",
-          "better"),
-    Claim("N08", "better sampling bridges the gap", "alone", "drawn by lot", "better"),
+          "cured"),
+    Claim("N08", "better sampling bridges the gap", "alone", "drawn by lot", "cured"),
 )  # fmt: skip
