@@ -1,4 +1,4 @@
-"""What the programs of a case share: a recipe from presets and words, one line on what is wrong.
+"""What the programs of a case share: recipes from presets and words, and what a study's runs say.
 
 A recipe is a pydantic model; where it is made for trials it also has `.flat()`, every field as a
 number or text.
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from unstuck.records import Trial
 
 DEFAULT = "repaired"  # the preset that is taken where none is named
 
@@ -77,3 +79,10 @@ def _said(kind: type[BaseModel], error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}; known keys: {', '.join(kind.model_fields)}"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def named_first(trial: Trial, arm: str) -> str:
+    """The first code of each run's diagnosis with its count: "COL004 5 of 5"."""
+    codes = [o.codes for o in trial.outcomes if o.arm == arm and o.codes is not None]
+    first = [c[0] if c else "none" for c in codes]
+    return ", ".join(f"{c} {first.count(c)} of {len(first)}" for c in dict.fromkeys(first))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unstuck import Outcome, Plan, Trial
+from unstuck import Outcome, Plan, Trial, case_options
 from unstuck.cases.contrast import pictures, study
 from unstuck.cases.contrast.recipe import PRESETS, made
 
@@ -68,8 +68,8 @@ def test_interval_is_that_of_the_t_distribution():
 
 def test_counts_what_was_named_first():
     runs = [outcome("x", s, 9.0, codes=c) for s, c in enumerate([("A1", "B2"), ("A1",), ()])]
-    assert study.named_first(trial(runs), "x") == "A1 2 of 3, none 1 of 3"
-    assert study.named_first(trial([outcome("x", 0, 9.0)]), "x") == ""
+    assert case_options.named_first(trial(runs), "x") == "A1 2 of 3, none 1 of 3"
+    assert case_options.named_first(trial([outcome("x", 0, 9.0)]), "x") == ""
 
 
 def test_pictures_of_two_runs_are_joined(tmp_path, capsys):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from unstuck import Trial, Verdict
+from unstuck import Trial, Verdict, case_options
 from unstuck.cases.agch.methods import BASELINES, UNCOMPRESSED
 from unstuck.cases.agch.study_arms import (
     ABLATION,
@@ -155,15 +155,8 @@ def _row(trial: Trial, arm: str, shown: str, gain: str, word: str) -> str:
     return (
         f"| {shown} | {interval(by_seed(trial, arm))} | {gain} | {word} | "
         f"{interval(by_seed(trial, arm, f'map_{AT}'))} | {unique:.0%} | {paired:.0%} | "
-        f"{named_first(trial, arm)} |"
+        f"{case_options.named_first(trial, arm)} |"
     )
-
-
-def named_first(trial: Trial, arm: str) -> str:
-    """The first code of each run's diagnosis with its count: "TGT001 5 of 5"."""
-    codes = [o.codes for o in trial.outcomes if o.arm == arm and o.codes is not None]
-    first = [c[0] if c else "none" for c in codes]
-    return ", ".join(f"{c} {first.count(c)} of {len(first)}" for c in dict.fromkeys(first))
 
 
 def ablation_table(trial: Trial) -> Iterator[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 import unstuck
-from unstuck import Trial
+from unstuck import Trial, case_options
 from unstuck.cases.contrast.faults import FAULTS, TREATMENTS
 from unstuck.cases.contrast.recipe import PRESETS, Scalar
 from unstuck.cases.contrast.train import HIGHER_IS_BETTER, MARGIN, METRIC, UNIT
@@ -135,15 +135,8 @@ def row(trial: Trial, arm: str, shown: str, gain: str, word: str) -> str:
     cross, spread = (by_seed(trial, arm, m).mean() for m in ("cross", "latent_std"))
     return (
         f"| {shown} | {interval(by_seed(trial, arm))} | {gain} | {word} | {cross:.3f} | "
-        f"{spread:.2g} | {named_first(trial, arm)} |"
+        f"{spread:.2g} | {case_options.named_first(trial, arm)} |"
     )
-
-
-def named_first(trial: Trial, arm: str) -> str:
-    """The first code of each run's diagnosis with its count: "COL004 5 of 5"."""
-    codes = [o.codes for o in trial.outcomes if o.arm == arm and o.codes is not None]
-    first = [c[0] if c else "none" for c in codes]
-    return ", ".join(f"{c} {first.count(c)} of {len(first)}" for c in dict.fromkeys(first))
 
 
 def constants(trial: Trial) -> str:

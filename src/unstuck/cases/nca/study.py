@@ -87,13 +87,17 @@ class Study:
 
 
 def arm_table(trial: Trial) -> Iterator[str]:
-    """Every arm: its errors, and what its log10 gains on the baseline's."""
-    yield "| arm | error | at 4x steps | at 10x steps | gain, log10 | verdict |"
-    yield "|---|---|---|---|---|---|"
-    yield f"| baseline | {_errors(trial, BASELINE)} | | |"
+    """Every arm: its errors, what its log10 gains on the baseline's, what is named of it."""
+    named = case_options.named_first
+    yield "| arm | error | at 4x steps | at 10x steps | gain, log10 | verdict | named first |"
+    yield "|---|---|---|---|---|---|---|"
+    yield f"| baseline | {_errors(trial, BASELINE)} | | | {named(trial, BASELINE)} |"
     for verdict in trial.verdicts:
-        name = verdict.treatment.name
-        yield f"| {name} | {_errors(trial, name)} | {_gain(verdict)} | {verdict.word} |"
+        arm = verdict.treatment.name
+        yield (
+            f"| {arm} | {_errors(trial, arm)} | {_gain(verdict)} | {verdict.word} | "
+            f"{named(trial, arm)} |"
+        )
 
 
 def _errors(trial: Trial, arm: str) -> str:
