@@ -35,7 +35,8 @@ def test_a_run_leaves_what_its_readers_need(runs, task):
     model, whole = trained(out)
     assert not model.training and lasting(model, whole, (1,))[1] == pytest.approx(metrics["error"])
     with np.load(out / "held_out.npz", allow_pickle=False) as kept:
-        assert kept["prediction"].shape == kept["target"].shape == (4, whole.outputs, 24, 24)
+        assert kept["input"].shape == kept["prediction"].shape == (4, 24, 24)
+        assert kept["target"].dtype == np.uint8 and kept["target"].std() > 10
     with Image.open(out / "held_out.png") as page:
         assert page.size[0] > 300
     ages = json.loads((out / "pool.json").read_text())

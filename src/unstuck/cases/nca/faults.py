@@ -134,7 +134,7 @@ TREATMENTS: tuple[Treatment, ...] = (
     Treatment(
         "renew-the-worst",
         "drop-failed-samples",
-        {"reseeds": "worst"},
+        {"ranked": False, "reseeds": "worst", "reseeded": 2, "gate": 3.0},
         "the pool's median falls with the loss",
         ("CTX004",),
     ),

@@ -49,6 +49,14 @@ def seen(r: Recipe, cells: Tensor, scene: Scene) -> Picture:
     return coloured(cells[FIELDS[1]], scene.mask[0, 0].numpy() > 0)
 
 
+def greys(r: Recipe, cells: Tensor, scene: Scene) -> Picture:
+    """What canvases (n, outputs, h, w) show, in grey (n, h, w); obstacles are black."""
+    if r.task == "grow":
+        return np.asarray(np.stack([on_paper(c) for c in cells]).mean(-1), dtype=np.uint8)
+    level = np.clip(cells[:, FIELDS[1]].numpy() / SPREAD, -1, 1) / 2 + 0.5
+    return bytes_of(level * scene.mask[:, 0].numpy())
+
+
 def on_paper(cells: Tensor) -> Picture:
     """Premultiplied RGBA (4, h, w) on white."""
     alpha = cells[3:4].clamp(0, 1)

@@ -20,7 +20,7 @@ from unstuck.cases.nca import command
 from unstuck.cases.nca.automaton import parameters
 from unstuck.cases.nca.checkpoint import METRICS, RECIPE, RULE, STATE
 from unstuck.cases.nca.health import tell
-from unstuck.cases.nca.pictures import compared
+from unstuck.cases.nca.pictures import compared, greys
 from unstuck.cases.nca.recipe import Recipe, Scalar, made
 from unstuck.cases.nca.rollouts import TIMES, lasting, shown
 from unstuck.cases.nca.training import Training
@@ -112,19 +112,21 @@ def log_error(error: float) -> float:
 def keep(out: Path, training: Training, metrics: Mapping[str, float]) -> None:
     """Weights, held-out pictures, recipe and metrics in a folder."""
     weights.save(out / RULE, training.model.state_dict())
+    r = training.recipe
     found, scene = shown(training.model, training.whole)
+    first = training.whole.start(training.whole.held_out()[: len(found)], r.size, r.channels)
     np.savez_compressed(
         out / "held_out.npz",
         allow_pickle=False,
-        prediction=found.numpy().astype(np.float16),
-        target=scene.target.numpy().astype(np.float16),
-        mask=scene.mask.numpy().astype(bool),
+        input=greys(r, first, scene),
+        prediction=greys(r, found, scene),
+        target=greys(r, scene.target, scene),
     )
-    compared(training.recipe, found, scene).save(out / "held_out.png")
+    compared(r, found, scene).save(out / "held_out.png")
     if training.pool is not None:
         by_age = training.pool.by_age()
         write_text(out / "pool.json", json.dumps(by_age) + "\n")
-    write_text(out / RECIPE, json.dumps(training.recipe.flat(), indent=1) + "\n")
+    write_text(out / RECIPE, json.dumps(r.flat(), indent=1) + "\n")
     write_text(out / METRICS, json.dumps(dict(metrics), indent=1) + "\n")
 
 
