@@ -33,8 +33,7 @@ class Pool:
         return self.error.argsort()[torch.randperm(half, generator=lots)[:count]]
 
     def stale(self, chosen: Tensor, empty: Tensor, lots: Generator) -> Tensor:
-        """Which of the chosen (batch,) begin anew: by lot, too old, gone astray, or the worst
-        (the best, in a form that is wrong).
+        """Which of the chosen (batch,) begin anew: by lot, too old, gone astray, the worst.
 
         `empty` (batch,) is the error of an empty canvas, by which the gate tells what went astray.
         """
