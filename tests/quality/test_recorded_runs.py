@@ -13,7 +13,7 @@ from unstuck import Run, Series, catalog, diagnose
 FOLDER = Path(__file__).resolve().parent.parent / "runs"
 FILES = sorted(FOLDER.glob("*.json.gz"))
 LARGEST = 40_000  # bytes of one file
-LARGEST_ALL = 4_000_000
+LARGEST_ALL = 4_500_000
 
 
 def load(path):
