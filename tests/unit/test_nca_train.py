@@ -254,6 +254,16 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, capsy
     assert not out.exists()
 
 
+def test_a_file_whose_name_has_a_comma_is_one_picture(tmp_path):
+    file = tmp_path / "a,b.png"
+    sample.picture("fish").save(file)
+    recipe = PRESETS["grow-tiny"]
+    found, known = (
+        growing.Growing(recipe.model_copy(update={"image": image})) for image in (str(file), "fish")
+    )
+    assert torch.equal(found.targets, known.targets)
+
+
 def test_a_larger_picture_than_the_canvas_is_refused():
     with pytest.raises(ValueError, match="a picture of 80 px is larger than the canvas of 72"):
         growing.placed("lizard", 80, 72)

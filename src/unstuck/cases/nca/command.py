@@ -14,7 +14,8 @@ def parser(module: str, about: str) -> argparse.ArgumentParser:
     forms = dict.fromkeys(name.partition("-")[2] for name in PRESETS)
     options = case_options.parser(module, about, forms)
     options.add_argument("--task", choices=TASKS, default=TASKS[0])
-    options.add_argument("--image", help="a picture file with alpha, or one of the sample by name")
+    about_image = "a picture file with alpha, or one of the sample by name; several: a,b"
+    options.add_argument("--image", help=about_image)
     options.add_argument("--size", type=int, help="side of the canvas, px")
     return options
 

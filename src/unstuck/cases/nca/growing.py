@@ -31,7 +31,8 @@ class Growing:
         self.given = 2 if r.coordinates != "none" else 0
         asked = r.picture or max(1, round(SHARE * r.size))
         picture = max(1, round(asked * self.size / r.size))
-        names = [name.strip() for name in r.image.split(",")]
+        one = Path(r.image).is_file()  # whose name may have commas
+        names = [r.image] if one else [name.strip() for name in r.image.split(",")]
         if len(names) > r.channels - ALPHA - 1:
             raise ValueError(f"{len(names)} pictures are more than {r.channels} channels can tell")
         self.targets = torch.cat([placed(name, picture, self.size) for name in names])

@@ -9,6 +9,7 @@ they stopped. Prints Markdown.
 
     alone     each remedy alone on the reported form
     advice    the repaired form against what the notes did
+    places    coordinates where the flow depends on the place
     taken     each part taken away from the repaired form
     grow      the same question for a picture that is grown
     faults    what each fault costs, and what is named

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from unstuck.cases.nca.faults import FAULTS, GROWING
 from unstuck.cases.nca.recipe import PRESETS, Scalar
 
 Changes = Mapping[str, Scalar]
@@ -41,6 +42,8 @@ def differences(base: Changes, other: Changes) -> dict[str, Scalar]:
 HYGIENE: Changes = {"ranked": False, "reseeded": 1, "gate": 3.0, "age_limit": 16}
 NOTES: Changes = differences(PRESETS["flow-reported"].flat(), PRESETS["flow-notes"].flat())
 
+BLIND: Changes = {**GROWING, **FAULTS["blind-to-places"][0], "probed": False}
+
 # trial -> its baseline, and the arms
 TRIALS: Mapping[str, tuple[Changes, Mapping[str, Changes]]] = {
     "alone": (
@@ -74,6 +77,7 @@ TRIALS: Mapping[str, tuple[Changes, Mapping[str, Changes]]] = {
         },
     ),
     "advice": ({**REPORTED, **NOTES}, {"repaired": differences({**REPORTED, **NOTES}, REPAIRED)}),
+    "places": (BLIND, {"coordinates of the canvas": {"coordinates": "true"}}),
     "taken": (
         REPAIRED,
         {
@@ -152,6 +156,8 @@ CLAIMS = (
     Claim("N06", "coordinates of the canvas", "alone", "coordinates of the canvas", "cured"),
     Claim("N06", "the same of a picture that is grown", "grow", "coordinates of the canvas",
           "cured"),
+    Claim("N06", "the same where the target depends on the place", "places",
+          "coordinates of the canvas", "cured"),
     Claim("N07", "a curriculum over size bridges the gap", "alone", "sizes from a quarter on",
           "cured"),
     Claim("N08", "better sampling bridges the gap", "alone", "drawn by lot", "cured"),
